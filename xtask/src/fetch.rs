@@ -79,9 +79,9 @@ impl Fetch {
                 let stamp = Qemu::stamp(*suite, *arch)?;
                 parts.push(self.part(name, &stamp, &mut source, |source| emulator(*suite, *arch, source)));
             }
-            let name = format!("guest for {} ({})", arch.name(), Suite::GUEST.name());
+            let name = format!("guest for {}", arch.name());
             let stamp = guest::stamp(*arch)?;
-            parts.push(self.part(name, &stamp, &mut source, |source| guest_parts(*arch, source)));
+            parts.push(self.part(name, &stamp, &mut source, |source| guest_from_any(*arch, source)));
         }
         self.report(&parts)
     }
@@ -169,10 +169,25 @@ fn emulator(suite: Suite, arch: Arch, source: &Source) -> Result<String> {
     Qemu::ask_version(suite, arch).wrap_err("the packages are there, but the emulator does not run")
 }
 
-/// Fetches kernel and busybox for an architecture; returns the kernel's package.
-fn guest_parts(arch: Arch, source: &Source) -> Result<String> {
-    let step = Step::percent(&format!("guest for {}: package lists", arch.name()));
-    let apt = apt(Suite::GUEST, arch.debian(), source)?;
+/// Fetches the guest's parts from the best release that has them; returns the kernel's package.
+fn guest_from_any(arch: Arch, source: &Source) -> Result<String> {
+    let mut reasons = Vec::new();
+    for suite in Suite::GUEST {
+        match guest_parts(suite, arch, source) {
+            Ok(kernel) => return Ok(kernel),
+            Err(error) => {
+                eprintln!("guest for {}: not from {}: {}", arch.name(), suite.name(), tools::words(&error));
+                reasons.push(tools::words(&error));
+            }
+        }
+    }
+    Err(miette!("no release has it:\n{}", reasons.join("\n")))
+}
+
+/// Fetches kernel and busybox for an architecture from one release; returns the kernel's package.
+fn guest_parts(suite: Suite, arch: Arch, source: &Source) -> Result<String> {
+    let step = Step::percent(&format!("guest for {}: package lists of {}", arch.name(), suite.name()));
+    let apt = apt(suite, arch.debian(), source)?;
     let kernel = apt
         .depends(arch.kernel())?
         .into_iter()

@@ -4,12 +4,18 @@
 //! `cargo xtask interop` carries a running guest from QEMU through vmig to QEMU,
 //! `cargo xtask record` makes fixtures, `cargo xtask test` and `cargo xtask ci` check the tree.
 
+mod cases;
+mod ci;
 mod debian;
 mod fetch;
 mod guest;
+mod interop;
+mod machine;
 mod progress;
 mod qemu;
+mod record;
 mod tools;
+mod truth;
 mod workspace;
 
 use clap::Parser;
@@ -20,10 +26,18 @@ use miette::Result;
 #[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
 enum Xtask {
     Fetch(fetch::Fetch),
+    Interop(interop::Interop),
+    Record(record::Record),
+    Test(ci::Test),
+    Ci(ci::Ci),
 }
 
 fn main() -> Result<()> {
     match Xtask::parse() {
         Xtask::Fetch(command) => command.run(),
+        Xtask::Interop(command) => command.run(),
+        Xtask::Record(command) => command.run(),
+        Xtask::Test(command) => command.run(),
+        Xtask::Ci(command) => command.run(),
     }
 }

@@ -14,24 +14,12 @@ pub(crate) struct Step {
 impl Step {
     /// Starts a step that counts percent.
     pub(crate) fn percent(what: &str) -> Self {
-        Self::start(what, "{spinner} {msg} [{bar:30}] {pos}%", Some(100))
-    }
-
-    /// Starts a step of unknown length.
-    pub(crate) fn spinner(what: &str) -> Self {
-        Self::start(what, "{spinner} {msg} ({elapsed})", None)
-    }
-
-    fn start(what: &str, template: &str, length: Option<u64>) -> Self {
         if !std::io::stderr().is_terminal() {
             eprintln!("{what} …");
             return Self { bar: None };
         }
-        let bar = match length {
-            Some(length) => ProgressBar::new(length),
-            None => ProgressBar::new_spinner(),
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        let bar = ProgressBar::new(100);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {pos}%") {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());

@@ -171,6 +171,21 @@ impl Description {
         Some(total)
     }
 
+    /// Whether the name of each subsection is that of the struct and more: else a reader would not take
+    /// it for one of this struct's.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a const fn has no iterators; the index is below the length")]
+    pub const fn owns_subsections(&self) -> bool {
+        let mut at = 0;
+        while at < self.subsections.len() {
+            match self.subsections[at].name.as_bytes().split_at_checked(self.name.len()) {
+                Some((head, [_, ..])) if equal(head, self.name.as_bytes()) => at += 1,
+                _ => return false,
+            }
+        }
+        true
+    }
+
     /// The fewest bytes the body can take.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "a const fn has no iterators; the index is below the length")]
@@ -186,4 +201,15 @@ impl Description {
         }
         total
     }
+}
+
+/// Whether two slices of the same length hold the same; `==` is not for const fns yet.
+const fn equal(mut left: &[u8], mut right: &[u8]) -> bool {
+    while let ([l, left_rest @ ..], [r, right_rest @ ..]) = (left, right) {
+        if *l != *r {
+            return false;
+        }
+        (left, right) = (left_rest, right_rest);
+    }
+    true
 }

@@ -10,6 +10,12 @@ use crate::vmdesc::FieldDesc;
 use crate::writer::Writer;
 
 /// A value with a form on the wire.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` alone does not say how it lies on the wire",
+    label = "not a field",
+    note = "a `Vec` or `Bitmap` takes `#[vmstate(count = …)]`; an `Option` takes `subsection`, `since` or \
+            `when`; a struct derives `VmState`, with a `context` only where its parent has the same"
+)]
 pub trait Field<Cx: ?Sized = ()>: Typed + Sized {
     /// Reads the value.
     ///
@@ -36,6 +42,12 @@ pub trait CountedField<Cx: ?Sized = ()>: Sized {
     /// # Errors
     /// If the count is too large or an element cannot be read.
     fn load_counted(input: &mut Reader<'_>, count: u64, limit: u64, cx: &Cx) -> Result<Self>;
+
+    /// Writes the elements; the count is not among them.
+    fn save_counted(&self, out: &mut Writer);
+
+    /// Describes the elements as QEMU's JSON description does.
+    fn describe_counted(&self, name: &str) -> Vec<FieldDesc>;
 }
 
 /// A sequence that carries its own count: `#[vmstate(max = …)]` bounds it.
@@ -106,8 +118,15 @@ impl<T: Typed> Typed for Vec<T> {
 
 impl<Cx: ?Sized, T: Field<Cx>> CountedField<Cx> for Vec<T> {
     fn load_counted(input: &mut Reader<'_>, count: u64, limit: u64, cx: &Cx) -> Result<Self> {
-        let count = input.backed(count, T::TYPE.minimum_size(), limit, "elements")?;
+        // An element that may take no bytes is counted as one: no count comes for free.
+        let count = input.backed(count, T::TYPE.minimum_size().max(1), limit, "elements")?;
         load_elements(input, count, cx)
+    }
+    fn save_counted(&self, out: &mut Writer) {
+        save_elements(self, out);
+    }
+    fn describe_counted(&self, name: &str) -> Vec<FieldDesc> {
+        describe_elements(self, name)
     }
 }
 

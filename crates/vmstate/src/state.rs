@@ -3,10 +3,13 @@
 //! `#[derive(VmState)]` implements [`VmState`] and [`Field`](crate::Field) for a struct; the functions
 //! here are what the derived code has in common.
 
+use std::fmt::Display;
+
 use crate::description::Described;
 use crate::error::{ErrorKind, Result};
+use crate::field::Field;
 use crate::reader::Reader;
-use crate::vmdesc::StructDesc;
+use crate::vmdesc::{FieldDesc, StructDesc};
 use crate::writer::Writer;
 
 /// The byte before a subsection.
@@ -78,7 +81,7 @@ pub fn load_subsection<Cx: ?Sized, T: VmState<Cx>>(
     }
     input.u8()?;
     input.name()?;
-    let version = input.u32()?;
+    let version = input.u32().map_err(|e| e.in_field("version").in_scope(T::DESCRIPTION.name))?;
     *slot = Some(T::load_body(input, version, cx)?);
     Ok(())
 }
@@ -100,4 +103,33 @@ pub fn unknown_subsection<T: Described>(input: &Reader<'_>, name: &str) -> crate
     let known: Vec<_> = T::DESCRIPTION.subsections.iter().map(|sub| sub.name).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     input.fail(ErrorKind::UnknownSubsection { name: name.to_owned(), known })
+}
+
+/// Reads a field that has only one right value: `expected`, if that is known.
+///
+/// # Errors
+/// [`ErrorKind::NotEqual`], at the place of the field, or if it cannot be read.
+pub fn load_equal<Cx: ?Sized, T: Field<Cx> + PartialEq + Display>(
+    input: &mut Reader<'_>,
+    expected: Option<T>,
+    cx: &Cx,
+) -> Result<T> {
+    let at = input.clone();
+    let found = T::load(input, cx)?;
+    match expected {
+        Some(expected) if expected != found => {
+            let (found, expected) = (found.to_string(), expected.to_string());
+            Err(at.fail(ErrorKind::NotEqual { found, expected }))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// Describes a struct that is a field of another.
+#[must_use]
+pub fn describe_struct<Cx: ?Sized, T: VmState<Cx>>(state: &T, name: &str) -> Vec<FieldDesc> {
+    let mut body = Writer::new();
+    state.save_body(&mut body);
+    let structure = Some(state.describe_body());
+    vec![FieldDesc { structure, ..FieldDesc::new(name, "struct", body.len() as u64) }]
 }

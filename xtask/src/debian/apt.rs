@@ -34,7 +34,7 @@ pub(crate) struct Apt {
 impl Apt {
     /// Sets up the directory `dir` for a release and an architecture.
     pub(crate) fn new(dir: &Path, suite: Suite, arch: &str, source: &Source) -> Result<Self> {
-        for sub in ["lists/partial", "cache/archives/partial", "state", "none"] {
+        for sub in ["lists/partial", "cache/archives/partial", "state", "none", "plan/partial"] {
             workspace::create_dir(&dir.join(sub))?;
         }
         let config = dir.join("apt.conf");
@@ -62,11 +62,7 @@ impl Apt {
     /// Downloads packages and all they depend on; returns the files.
     pub(crate) fn download_closure(&self, packages: &[&str], step: &Step) -> Result<Vec<PathBuf>> {
         let install = ["install", "-q", "-y", "--no-install-recommends"];
-        let mut plan = self.command("apt-get");
-        plan.args(install).arg("--print-uris").arg("-qq").args(packages);
-        let plan = String::from_utf8_lossy(&tools::output(&mut plan)?).into_owned();
-        let wanted: Vec<String> = plan.lines().filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect();
-
+        let wanted = self.plan(&install, packages)?;
         let mut command = self.command("apt-get");
         command.args(install).args(["--download-only", "-o", "APT::Status-Fd=1"]).args(packages);
         run_with_status(&mut command, step)?;
@@ -75,13 +71,20 @@ impl Apt {
 
     /// Downloads exactly the named packages, without what they depend on; returns the files.
     pub(crate) fn download(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
-        let mut plan = self.command("apt-get");
-        plan.args(["download", "--print-uris", "-qq"]).args(packages);
-        let plan = String::from_utf8_lossy(&tools::output(&mut plan)?).into_owned();
-        let wanted: Vec<String> = plan.lines().filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect();
+        let wanted = self.plan(&["download"], packages)?;
         let mut command = self.command("apt-get");
         tools::output(command.args(["download", "-q"]).args(packages).current_dir(self.archives()))?;
         self.files(&wanted, packages)
+    }
+
+    /// The names of the files that a download would bring into an empty cache. (With the real one,
+    /// apt leaves out what it has already.)
+    fn plan(&self, verb: &[&str], packages: &[&str]) -> Result<Vec<String>> {
+        let mut command = self.command("apt-get");
+        command.args(verb).args(["--print-uris", "-qq", "-o"]);
+        command.arg(format!("Dir::Cache::archives={}/plan/", self.dir.display())).args(packages);
+        let said = String::from_utf8_lossy(&tools::output(command.current_dir(self.dir.join("plan")))?).into_owned();
+        Ok(said.lines().filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect())
     }
 
     /// What a package depends on directly, by name.

@@ -9,26 +9,27 @@ pub(crate) mod suite;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use miette::{Result, WrapErr};
+use miette::{Result, WrapErr, miette};
 
 use crate::{tools, workspace};
 
-/// Unpacks packages into a root with the merged-`/usr` layout, so that old and new packages agree.
+/// Unpacks packages into a root. Older packages have `lib` and `bin`, newer ones `usr/lib` and
+/// `usr/bin`; they stay where they are, see [`find`].
 pub(crate) fn unpack(packages: &[PathBuf], root: &Path) -> Result<()> {
-    for dir in ["bin", "sbin", "lib", "lib64"] {
-        let real = Path::new("usr").join(dir);
-        workspace::create_dir(&root.join(&real))?;
-        let link = root.join(dir);
-        if std::fs::symlink_metadata(&link).is_err() {
-            std::os::unix::fs::symlink(&real, &link)
-                .map_err(|error| miette::miette!("cannot make the link {}: {error}", link.display()))?;
-        }
-    }
+    workspace::create_dir(root)?;
     for package in packages {
         tools::output(Command::new("dpkg-deb").arg("-x").arg(package).arg(root))
             .wrap_err_with(|| format!("cannot unpack {}", package.display()))?;
     }
     Ok(())
+}
+
+/// The place of a file or directory in a root, under `usr` or, in older packages, beside it.
+pub(crate) fn find(root: &Path, path: &str) -> Result<PathBuf> {
+    let places = [root.join("usr").join(path), root.join(path)];
+    places.into_iter().find(|place| place.exists()).ok_or_else(|| {
+        miette!("neither {path} nor usr/{path} is in {}; a fetched package was expected to hold it", root.display())
+    })
 }
 
 /// The architecture of this machine, as Debian names it.

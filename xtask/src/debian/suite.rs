@@ -13,8 +13,9 @@ pub(crate) enum Suite {
 impl Suite {
     pub(crate) const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::Sid];
 
-    /// The release that the guest's kernel and busybox come from, whatever QEMU runs them.
-    pub(crate) const GUEST: Self = Self::Trixie;
+    /// The releases that the guest's kernel and busybox may come from, best first. One of them is
+    /// taken, whatever QEMU runs it.
+    pub(crate) const GUEST: [Self; 3] = [Self::Trixie, Self::Bookworm, Self::Sid];
 
     /// The name in the archive.
     pub(crate) fn name(self) -> &'static str {

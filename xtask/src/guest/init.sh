@@ -13,10 +13,25 @@ while read -r module; do
     insmod "/lib/$module.ko" || echo "VMIG-NOTE insmod $module failed"
 done < /lib/order
 
-# Drivers probe devices on their own time; half a dozen looks are enough on a slow emulator.
-tries=0
-while [ "$tries" -lt 30 ] && [ ! -e /dev/vda ]; do sleep 0.2; tries=$((tries + 1)); done
-sleep 1
+# The host says on the kernel's command line which devices there are; their drivers take their time.
+wanted=$(sed -n 's/.*vmig\.devices=\([^ ]*\).*/\1/p' /proc/cmdline | tr , ' ')
+
+present() { # device
+    case "$1" in
+        vda | sda) [ -b "/dev/$1" ] ;;
+        eth0) [ -e /sys/class/net/eth0 ] ;;
+        port) port=$(echo /dev/vport*p1) && [ -c "$port" ] ;;
+        rng) case "$(cat /sys/class/misc/hw_random/rng_current 2> /tmp/err)" in virtio*) true ;; *) false ;; esac ;;
+        *) false ;;
+    esac
+}
+
+devices=
+for device in $wanted; do
+    tries=0
+    until present "$device" || [ "$tries" -ge 60 ]; do sleep 0.5; tries=$((tries + 1)); done
+    present "$device" && devices="$devices $device"
+done
 if [ -e /sys/class/net/eth0 ]; then
     ip addr add 10.0.2.15/24 dev eth0
     ip link set eth0 up
@@ -56,12 +71,6 @@ check_rng() {
     [ "$(head -c 16 /dev/hwrng 2> /tmp/err | wc -c)" = 16 ] || bad="$bad rng"
 }
 
-devices=
-for path in /dev/vda /dev/sda /sys/class/net/eth0 /dev/vport0p1 /dev/vport1p1 /dev/vport2p1; do
-    [ -e "$path" ] && devices="$devices ${path##*/}"
-done
-rng=$(cat /sys/class/misc/hw_random/rng_current 2> /tmp/err)
-case "$rng" in virtio*) devices="$devices rng" ;; esac
 echo "VMIG-DEVICES$devices"
 
 beat=0
@@ -72,7 +81,7 @@ while true; do
         case "$device" in
             vda | sda) check_disk "/dev/$device" "$beat" ;;
             eth0) check_net ;;
-            vport*) echo "beat $beat" > "/dev/$device" || bad="$bad $device" ;;
+            port) echo "beat $beat" > "$port" || bad="$bad port" ;;
             rng) check_rng ;;
         esac
     done

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
 use crate::debian::suite::Arch;
-use crate::workspace;
+use crate::{debian, workspace};
 
 /// The program the guest runs as process 1.
 const INIT: &str = include_str!("init.sh");
@@ -50,24 +50,26 @@ pub(crate) fn root(arch: Arch) -> Result<PathBuf> {
     Ok(workspace::qemu()?.join("guest").join(arch.name()))
 }
 
+/// An error that says what to do if the guest of an architecture was not fetched.
+pub(crate) fn present(arch: Arch) -> Result<()> {
+    if stamp(arch)?.exists() {
+        return Ok(());
+    }
+    let arch = arch.name();
+    Err(miette!("the guest for {arch} is not fetched: cargo xtask fetch --arch {arch}"))
+}
+
 impl Guest {
     /// The guest of an architecture; its initramfs is built anew into `dir`.
     pub(crate) fn build(arch: Arch, dir: &Path) -> Result<Self> {
-        if !stamp(arch)?.exists() {
-            let arch = arch.name();
-            return Err(miette!("the guest for {arch} is not fetched: cargo xtask fetch --arch {arch}"));
-        }
+        present(arch)?;
         let root = root(arch)?;
-        let modules = modules::closure(&root, &MODULES)?;
-        let archive = initramfs::archive(INIT, &busybox(&root)?, &modules)?;
+        let modules = modules::closure(&debian::find(&root, "lib/modules")?, &MODULES)?;
+        let archive = initramfs::archive(INIT, &workspace::read(&debian::find(&root, "bin/busybox")?)?, &modules)?;
         let initramfs = dir.join(format!("initramfs-{}.gz", arch.name()));
         workspace::write(&initramfs, archive)?;
         Ok(Self { kernel: kernel(&root)?, initramfs })
     }
-}
-
-fn busybox(root: &Path) -> Result<Vec<u8>> {
-    workspace::read(&root.join("usr/bin/busybox")).wrap_err("the package busybox-static was expected to hold it")
 }
 
 fn kernel(root: &Path) -> Result<PathBuf> {

@@ -21,11 +21,11 @@ pub(crate) struct Module {
 
 /// The wanted modules and those they need, needed ones first. A wanted module that this kernel has
 /// built in, or does not have on this architecture, is left out; a needed one has to be there.
-pub(crate) fn closure(root: &Path, wanted: &[&str]) -> Result<Vec<Module>> {
+pub(crate) fn closure(dir: &Path, wanted: &[&str]) -> Result<Vec<Module>> {
     let mut files = BTreeMap::new();
-    collect(&root.join("usr/lib/modules"), &mut files)?;
+    collect(dir, &mut files)?;
     if files.is_empty() {
-        return Err(miette!("no kernel module under {}; the kernel's package was expected to hold some", root.display()));
+        return Err(miette!("no kernel module under {}; the kernel's package was expected to hold some", dir.display()));
     }
     let mut loaded = Vec::new();
     for name in wanted {

@@ -8,7 +8,7 @@ use std::process::Command;
 use miette::{Result, miette};
 
 use crate::debian::suite::{Arch, Suite};
-use crate::{tools, workspace};
+use crate::{debian, tools, workspace};
 
 /// A fetched emulator.
 #[derive(Clone, Debug)]
@@ -74,13 +74,15 @@ fn command(suite: Suite, arch: Arch) -> Result<Command> {
         other => return Err(miette!("running QEMU is written for x86_64 and aarch64 hosts, this one is {other}")),
     };
     let root = Qemu::root(suite)?;
-    let libraries = root.join("usr/lib").join(triplet);
-    let mut command = Command::new(libraries.join(loader));
-    command.arg("--library-path").arg(&libraries);
+    let loader = debian::find(&root, &format!("lib/{triplet}/{loader}"))?;
+    let libraries = [root.join("usr/lib").join(triplet), root.join("lib").join(triplet)];
+    let library_path = libraries.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>().join(":");
+    let mut command = Command::new(loader);
+    command.arg("--library-path").arg(library_path);
     command.arg(root.join("usr/bin").join(format!("qemu-system-{}", arch.name())));
     for firmware in ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"] {
         command.arg("-L").arg(root.join(firmware));
     }
-    command.env("QEMU_MODULE_DIR", libraries.join("qemu"));
+    command.env("QEMU_MODULE_DIR", root.join("usr/lib").join(triplet).join("qemu"));
     Ok(command)
 }

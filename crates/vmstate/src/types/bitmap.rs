@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::description::{Length, Type, Typed};
 use crate::error::Result;
-use crate::field::{CountedField, Field};
+use crate::field::{CountedField, save_elements};
 use crate::reader::Reader;
+use crate::vmdesc::FieldDesc;
 use crate::writer::Writer;
 
 /// A bitmap; its number of bits comes from earlier fields (`#[vmstate(count = …)]`). Bit `n` is bit
@@ -56,13 +57,10 @@ impl<Cx: ?Sized> CountedField<Cx> for Bitmap {
         input.backed(bits, 0, limit, "bits")?;
         Vec::load_counted(input, bits.div_ceil(64), u64::MAX, cx).map(|words| Self { words })
     }
-}
-
-impl<Cx: ?Sized> Field<Cx> for Bitmap {
-    fn load(input: &mut Reader<'_>, cx: &Cx) -> Result<Self> {
-        Self::load_counted(input, 0, 0, cx)
+    fn save_counted(&self, out: &mut Writer) {
+        save_elements::<Cx, _>(&self.words, out);
     }
-    fn save(&self, out: &mut Writer) {
-        crate::field::save_elements::<(), _>(&self.words, out);
+    fn describe_counted(&self, name: &str) -> Vec<FieldDesc> {
+        vec![FieldDesc::new(name, Self::TYPE.name(), self.words.len() as u64 * 8)]
     }
 }

@@ -81,7 +81,7 @@ impl<Cx: ?Sized, C: Count + Field<Cx>, T: Field<Cx>> BoundedField<Cx> for Counte
         let count = C::load(input, cx)?.into();
         // An error about the limit names the place of the count.
         at_count.backed(count, 0, limit, "elements")?;
-        let count = input.backed(count, T::TYPE.minimum_size(), limit, "elements")?;
+        let count = input.backed(count, T::TYPE.minimum_size().max(1), limit, "elements")?;
         Ok(load_elements(input, count, cx)?.into())
     }
 }

@@ -67,6 +67,14 @@ pub struct FieldDesc {
     pub size: u64,
 }
 
+impl StructDesc {
+    /// A struct without fields.
+    #[must_use]
+    pub fn new(vmsd_name: &str, version: u32) -> Self {
+        Self { vmsd_name: vmsd_name.to_owned(), version, ..Self::default() }
+    }
+}
+
 impl FieldDesc {
     /// A field without a nested struct.
     #[must_use]

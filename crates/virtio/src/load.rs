@@ -1,0 +1,40 @@
+//! The load procedure: the save procedure's mirror, then what only the whole state allows.
+
+use vmstate::{Reader, Result};
+
+use crate::core::Core;
+use crate::device::{DeviceState, Known};
+use crate::finding::Findings;
+use crate::memory::RingMemory;
+use crate::shape::Shape;
+use crate::transport::TransportState;
+use crate::{Loaded, VirtioState};
+
+/// Loads a device into its stopped state.
+///
+/// `memory` is guest RAM, which must be loaded before: a split ring's used index is only there.
+///
+/// # Errors
+/// If the input cannot be read as such a device. What can be read but not run is a finding.
+pub fn load(shape: &Shape, memory: &dyn RingMemory, input: &mut Reader<'_>) -> Result<Loaded> {
+    let mut findings = Findings::default();
+
+    let mut transport = TransportState::load_config(shape.transport, input)?;
+    let mut core = Core::load_common(input)?;
+    for index in 0..core.load_queue_count(input)? {
+        core.load_queue(transport.as_dyn().ring_layout(), input)?;
+        transport.as_dyn_mut().load_queue(index, input)?;
+    }
+    transport.as_dyn().notify_guest(&mut findings);
+    // Endianness and high features are not known, and cannot be asked for, yet.
+    let mut device = DeviceState::load_device(core.before_subsections(*shape), input)?;
+    core.load_subsections(transport.kind(), input)?;
+
+    let endianness = core.sanitize_endianness(shape, &mut findings);
+    let features = core.sanitize_features(shape, &mut findings);
+    core.sanitize_status(&mut findings);
+    let rings = core.sanitize_indexes(transport.as_dyn(), endianness, features, memory, &mut findings);
+    let known = Known { core: &core, endianness, features, rings: &rings };
+    device.post_load(&known, &mut findings);
+    Ok(Loaded { state: VirtioState { transport, core, device }, endianness, features, rings, findings })
+}

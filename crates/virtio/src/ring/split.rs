@@ -1,0 +1,49 @@
+//! Split rings (virtio 1.3 §2.7): descriptors, available ring and used ring.
+
+use crate::core::Endianness;
+use crate::memory::{MemoryError, RingMemory};
+
+/// Bytes of a descriptor.
+const DESCRIPTOR: u64 = 16;
+/// Bytes before the entries of the available and of the used ring: flags, then the index.
+const HEADER: u64 = 4;
+/// Offset of the index in both.
+const INDEX: u64 = 2;
+
+/// Addresses of the available and the used ring where the driver gave only that of the descriptors
+/// (§2.7.2): one after the other, the used ring aligned. Both are 0 for a queue that is not set up.
+#[must_use]
+pub fn legacy_addresses(desc: u64, size: u32, align: u32) -> (u64, u64) {
+    if desc == 0 {
+        return (0, 0);
+    }
+    let size = u64::from(size);
+    let avail = desc.wrapping_add(DESCRIPTOR * size);
+    let end = avail.wrapping_add(HEADER + 2 * size);
+    let used = end.checked_next_multiple_of(u64::from(align.max(1))).unwrap_or(0);
+    (avail, used)
+}
+
+/// The index of the available or the used ring at `address`.
+///
+/// # Errors
+/// If the memory there cannot be read.
+pub fn index(memory: &dyn RingMemory, address: u64, endianness: Endianness) -> Result<u16, MemoryError> {
+    let mut bytes = [0; 2];
+    let address = address.checked_add(INDEX).ok_or(MemoryError::Unmapped { address })?;
+    memory.read(address, &mut bytes)?;
+    Ok(endianness.u16(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_legacy_ring_is_one_piece() {
+        // §2.7.2: 256 entries take 4096 bytes of descriptors and 516 of the available ring.
+        assert_eq!(legacy_addresses(0x10000, 256, 4096), (0x11000, 0x12000));
+        assert_eq!(legacy_addresses(0, 256, 4096), (0, 0));
+        assert_eq!(legacy_addresses(u64::MAX, u32::MAX, 0), legacy_addresses(u64::MAX, u32::MAX, 1));
+    }
+}

@@ -1,0 +1,119 @@
+//! QEMU's command line for a case: the same on both ends, but for where the console goes and for
+//! `-incoming`.
+
+use std::process::Command;
+
+use crate::cases::{Board, Case, Device};
+use crate::guest::Guest;
+use crate::qemu::Qemu;
+
+/// Which end of a migration a machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End<'a> {
+    Source,
+    /// Loads a stream, a file in the machine's directory.
+    Destination(&'a str),
+}
+
+impl End<'_> {
+    /// The stem of the end's files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination(_) => "destination",
+        }
+    }
+}
+
+/// The machine type of a case: a versioned one is that of the source, which later QEMUs know too.
+pub(crate) fn machine_type(case: &Case, source: &Qemu) -> String {
+    match case.board {
+        Board::Q35 => format!("pc-q35-{}", source.series()),
+        Board::I440fx => format!("pc-i440fx-{}", source.series()),
+        Board::Microvm => "microvm,acpi=on,rtc=on,pit=on,pic=on".to_owned(),
+        Board::S390 => format!("s390-ccw-virtio-{}", source.series()),
+    }
+}
+
+/// Adds the arguments of a case to a command that runs QEMU in the case's directory.
+pub(crate) fn arguments(command: &mut Command, case: &Case, machine: &str, guest: &Guest, end: End<'_>) {
+    let serial = format!("{}.serial", end.name());
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    command.args(["-accel", "tcg", "-M", machine, "-m", &memory(case.board).0.to_string()]);
+    let console = match case.board {
+        Board::Q35 | Board::I440fx | Board::Microvm => {
+            command.args(["-serial", &format!("file:{serial}")]);
+            "ttyS0"
+        }
+        Board::S390 => {
+            command.args(["-chardev", &format!("file,id=con,path={serial}"), "-device", "sclpconsole,chardev=con"]);
+            "ttysclp0"
+        }
+    };
+    command.arg("-kernel").arg(&guest.kernel).arg("-initrd").arg(&guest.initramfs);
+    let devices = case.in_guest().join(",");
+    let append = format!("console={console} quiet loglevel=1 panic=-1 mitigations=off nokaslr vmig.devices={devices}");
+    command.args(["-append", &append]);
+    command.args(case.arguments);
+    for (position, device) in case.devices.iter().enumerate() {
+        add_device(command, case, position, *device, end);
+    }
+    if let End::Destination(stream) = end {
+        command.args(["-incoming", &format!("exec:cat {stream}")]);
+    }
+}
+
+/// Memory in MiB, in full and while the balloon is inflated: what the kernel needs to unpack the initramfs, and not much more.
+pub(crate) fn memory(board: Board) -> (u64, u64) {
+    match board {
+        Board::Q35 | Board::I440fx | Board::Microvm => (128, 120),
+        Board::S390 => (160, 152),
+    }
+}
+
+/// Names of the disk images in a case's directory.
+pub(crate) const DISKS: [&str; 2] = ["blk.img", "scsi.img"];
+
+fn add_device(command: &mut Command, case: &Case, position: usize, device: Device, end: End<'_>) {
+    let [blk_image, scsi_image] = DISKS;
+    let pci = matches!(case.board, Board::Q35 | Board::I440fx);
+    let (driver, backend) = match device {
+        Device::Net => {
+            command.args(["-netdev", "user,id=net-backend,restrict=on"]);
+            // Option ROMs are RAM blocks, and their size differs from release to release.
+            let rom = if pci { ",romfile=" } else { "" };
+            ("net", format!("netdev=net-backend,mac=52:54:00:12:34:56{rom}"))
+        }
+        Device::Blk => {
+            command.args(["-drive", &format!("if=none,id=blk-backend,format=raw,file={blk_image}")]);
+            ("blk", "drive=blk-backend".to_owned())
+        }
+        Device::Rng => {
+            command.args(["-object", "rng-random,id=rng-backend,filename=/dev/urandom"]);
+            ("rng", "rng=rng-backend".to_owned())
+        }
+        Device::Scsi => ("scsi", String::new()),
+        Device::Console => ("serial", "max_ports=4".to_owned()),
+        Device::Balloon => ("balloon", String::new()),
+        Device::Input => ("keyboard", String::new()),
+    };
+    let bus = match case.board {
+        Board::Q35 | Board::I440fx => "pci",
+        Board::Microvm => "device",
+        Board::S390 => "ccw",
+    };
+    let options = [format!("id={}", device.id()), case.place(position), backend, case.properties.to_owned()];
+    let options = options.iter().filter(|option| !option.is_empty()).fold(String::new(), |all, one| all + "," + one);
+    command.args(["-device", &format!("virtio-{driver}-{bus}{options}")]);
+    match device {
+        Device::Scsi => {
+            command.args(["-drive", &format!("if=none,id=scsi-backend,format=raw,file={scsi_image}")]);
+            command.args(["-device", "scsi-hd,bus=scsi0.0,drive=scsi-backend"]);
+        }
+        Device::Console => {
+            command.args(["-chardev", &format!("file,id=port,path={}.port", end.name())]);
+            command.args(["-device", "virtserialport,bus=console0.0,nr=1,chardev=port,name=org.vmig.port"]);
+        }
+        Device::Net | Device::Blk | Device::Rng | Device::Balloon | Device::Input => {}
+    }
+}
