@@ -4,7 +4,7 @@
 
 use proc_macro2::Span;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Expr, LitInt, LitStr, Path, Result, Type};
+use syn::{Attribute, Error, Expr, ExprLit, Lit, LitInt, LitStr, Meta, MetaNameValue, Path, Result, Type};
 
 /// A value and the place of its key.
 pub(crate) struct Given<T> {
@@ -72,6 +72,19 @@ impl FieldAttributes {
     }
 }
 
+/// The first paragraph of the documentation, in one line.
+pub(crate) fn doc(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(MetaNameValue {
+            path,
+            value: Expr::Lit(ExprLit { lit: Lit::Str(line), .. }),
+            ..
+        }) if path.is_ident("doc") => Some(line.value().trim().to_owned()),
+        _ => None,
+    });
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// Calls `take` for each key inside each `#[vmstate(…)]`.
 fn each(
     attributes: &[Attribute],
@@ -104,7 +117,9 @@ fn string(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
     let literal: LitStr = meta.value()?.parse()?;
     match literal.value().len() {
         1..=255 => Ok(literal),
-        length => Err(Error::new(literal.span(), format!("a name has 1 to 255 bytes, this one has {length}"))),
+        length => {
+            Err(Error::new(literal.span(), format!("a name has 1 to 255 bytes, this one has {length}")))
+        }
     }
 }
 

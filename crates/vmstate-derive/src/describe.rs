@@ -1,28 +1,40 @@
 //! `Described::DESCRIPTION`, known without a value, and `VmState::describe_body`, made from one.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use crate::model::{Field, Form, Model, Presence};
 
 /// The implementations that need no value.
 pub(crate) fn description(model: &Model) -> TokenStream {
-    let Model { ident, name, version, minimum_version, .. } = model;
+    let Model { ident, name, doc, version, minimum_version, .. } = model;
     let fields = model.fields.iter().map(field_description);
     let subsections = model.subsections.iter().map(|subsection| &subsection.ty);
+    let needed = model.subsections.iter().map(|subsection| &subsection.doc);
     let belong = (!model.subsections.is_empty()).then(|| {
-        let message = format!("the name of a subsection begins with that of its struct, `{}`", name.value());
-        quote!(const _: () = assert!(<#ident as ::vmstate::Described>::DESCRIPTION.owns_subsections(), #message);)
+        let message = format!(
+            "the name of each subsection must begin with `{}`: that is how a reader knows whose it is",
+            name.value()
+        );
+        quote_spanned! {name.span()=>
+            const _: () = assert!(<#ident as ::vmstate::Described>::DESCRIPTION.owns_subsections(), #message);
+        }
     });
     quote! {
         #[automatically_derived]
         impl ::vmstate::Described for #ident {
             const DESCRIPTION: &'static ::vmstate::Description = &::vmstate::Description {
                 name: #name,
+                doc: #doc,
                 version: #version,
                 minimum_version: #minimum_version,
                 fields: &[#(#fields),*],
-                subsections: &[#(<#subsections as ::vmstate::Described>::DESCRIPTION),*],
+                subsections: &[#(
+                    ::vmstate::description::SubsectionDescription {
+                        doc: #needed,
+                        description: <#subsections as ::vmstate::Described>::DESCRIPTION,
+                    }
+                ),*],
             };
         }
 
@@ -36,7 +48,7 @@ pub(crate) fn description(model: &Model) -> TokenStream {
 }
 
 fn field_description(field: &Field) -> TokenStream {
-    let Field { name, ty, presence, form, .. } = field;
+    let Field { name, doc, ty, presence, form, .. } = field;
     let none = || quote!(::core::option::Option::None);
     let (since, when) = match presence {
         Presence::Always => (0, none()),
@@ -52,6 +64,7 @@ fn field_description(field: &Field) -> TokenStream {
     quote! {
         ::vmstate::description::FieldDescription {
             name: #name,
+            doc: #doc,
             ty: <#ty as ::vmstate::Typed>::TYPE,
             since: #since,
             when: #when,
@@ -84,7 +97,7 @@ fn describe_field(field: &Field, context: &TokenStream) -> TokenStream {
     let Field { ident, name, ty, form, .. } = field;
     let describe = match form {
         Form::Counted { .. } => quote!(<#ty as ::vmstate::field::CountedField<#context>>::describe_counted),
-        _ => quote!(<#ty as ::vmstate::field::Field<#context>>::describe),
+        _ => quote!(<#ty as ::vmstate::Field<#context>>::describe),
     };
     match field.presence {
         Presence::Always => quote!(body.fields.extend(#describe(&self.#ident, #name));),

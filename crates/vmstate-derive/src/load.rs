@@ -44,9 +44,9 @@ pub(crate) fn load_fields(model: &Model, context: &TokenStream) -> TokenStream {
 }
 
 fn load_field(field: &Field, input: &Ident, context: &TokenStream) -> TokenStream {
-    let Field { ident, name, ty, presence, form } = field;
+    let Field { ident, name, ty, presence, form, .. } = field;
     let load = match form {
-        Form::Plain => quote!(<#ty as ::vmstate::field::Field<#context>>::load(#input, cx)),
+        Form::Plain => quote!(<#ty as ::vmstate::Field<#context>>::load(#input, cx)),
         Form::Counted { count, max } => {
             let max = match max {
                 Some(max) => quote!((#max) as u64),
@@ -84,9 +84,11 @@ fn load_subsections(model: &Model, input: &Ident, context: &TokenStream) -> Toke
     let (name, found) = (&model.name, hidden("found"));
     let slots: Vec<_> = model.subsections.iter().map(|subsection| &subsection.ident).collect();
     let types: Vec<_> = model.subsections.iter().map(|subsection| &subsection.ty).collect();
+    // Without subsections the first that claims to be one is an error, so there is nothing to repeat.
+    let repeat = if slots.is_empty() { quote!(if) } else { quote!(while) };
     quote! {
         #(let mut #slots = ::core::option::Option::None;)*
-        while let ::core::option::Option::Some(#found) = ::vmstate::state::next_subsection(#input, #name) {
+        #repeat let ::core::option::Option::Some(#found) = ::vmstate::state::next_subsection(#input, #name) {
             #(
                 if #found == <#types as ::vmstate::Described>::DESCRIPTION.name {
                     ::vmstate::state::load_subsection::<#context, #types>(&mut #slots, #input, cx)?;

@@ -6,13 +6,15 @@ use syn::{
     Data, DeriveInput, Error, Expr, Fields, GenericArgument, Ident, LitStr, Path, PathArguments, Result, Type,
 };
 
-use crate::attributes::{FieldAttributes, Given, StructAttributes};
+use crate::attributes::{FieldAttributes, Given, StructAttributes, doc};
 
 /// A struct that can be derived for.
 pub(crate) struct Model {
     pub(crate) ident: Ident,
     /// What the stream calls it.
     pub(crate) name: LitStr,
+    /// What it is.
+    pub(crate) doc: String,
     pub(crate) version: u32,
     pub(crate) minimum_version: u32,
     /// The context it needs; without one it works with any.
@@ -27,6 +29,8 @@ pub(crate) struct Field {
     pub(crate) ident: Ident,
     /// Its name in descriptions and errors.
     pub(crate) name: LitStr,
+    /// What it means.
+    pub(crate) doc: String,
     /// The type on the wire: for a field that may be missing, what is inside the `Option`.
     pub(crate) ty: Type,
     pub(crate) presence: Presence,
@@ -59,6 +63,8 @@ pub(crate) enum Form {
 /// A field that is a subsection.
 pub(crate) struct Subsection {
     pub(crate) ident: Ident,
+    /// What it has, and when it is there.
+    pub(crate) doc: String,
     /// What is inside the `Option`.
     pub(crate) ty: Type,
 }
@@ -83,6 +89,7 @@ impl Model {
         let mut model = Self {
             ident: input.ident.clone(),
             name: name.value,
+            doc: doc(&input.attrs),
             version,
             minimum_version,
             context: attributes.context.map(|given| given.value),
@@ -104,13 +111,14 @@ impl Model {
     fn add(&mut self, field: &syn::Field) -> Result<()> {
         let attributes = FieldAttributes::parse(&field.attrs)?;
         let Some(ident) = field.ident.clone() else { return Ok(()) };
+        let doc = doc(&field.attrs);
         if let Some(subsection) = &attributes.subsection {
             if attributes.other_than_subsection() {
                 let message = "a subsection takes no other attributes";
                 return Err(Error::new(subsection.key, message));
             }
             let ty = inside_option(&field.ty, "subsection", subsection.key)?;
-            self.subsections.push(Subsection { ident, ty });
+            self.subsections.push(Subsection { ident, doc, ty });
             return Ok(());
         }
         if !self.subsections.is_empty() {
@@ -131,7 +139,7 @@ impl Model {
         };
         let (presence, ty) = self.presence(attributes.since, attributes.when, &field.ty)?;
         let form = form(attributes.count, attributes.max, attributes.equal)?;
-        self.fields.push(Field { ident, name, ty, presence, form });
+        self.fields.push(Field { ident, name, doc, ty, presence, form });
         Ok(())
     }
 
@@ -161,7 +169,8 @@ impl Model {
                 Ok((Presence::Since(since.value), inside_option(ty, "since", since.key)?))
             }
             (Some(since), Some(_)) => {
-                let message = format!("`since` and `when` together: write `when = version >= {} && …`", since.value);
+                let message =
+                    format!("`since` and `when` together: write `when = version >= {} && …`", since.value);
                 Err(Error::new(since.key, message))
             }
         }
@@ -194,7 +203,9 @@ fn form(count: Option<Given<Expr>>, max: Option<Given<Expr>>, equal: Option<Give
 fn named_fields(input: &DeriveInput) -> Result<impl Iterator<Item = &syn::Field>> {
     let message = "`VmState` is for structs with named fields: the names are those of the stream's fields";
     match &input.data {
-        Data::Struct(data) if matches!(data.fields, Fields::Named(_) | Fields::Unit) => Ok(data.fields.iter()),
+        Data::Struct(data) if matches!(data.fields, Fields::Named(_) | Fields::Unit) => {
+            Ok(data.fields.iter())
+        }
         _ => Err(Error::new(input.ident.span(), message)),
     }
 }

@@ -22,7 +22,7 @@ fn save_field(field: &Field, context: &TokenStream) -> TokenStream {
     let Field { ident, ty, form, .. } = field;
     let save = match form {
         Form::Counted { .. } => quote!(<#ty as ::vmstate::field::CountedField<#context>>::save_counted),
-        _ => quote!(<#ty as ::vmstate::field::Field<#context>>::save),
+        _ => quote!(<#ty as ::vmstate::Field<#context>>::save),
     };
     match field.presence {
         Presence::Always => quote!(#save(&self.#ident, out);),

@@ -20,6 +20,8 @@ pub trait Described {
 pub struct Description {
     /// The name, as section headers and subsections write it.
     pub name: &'static str,
+    /// What it is: the first paragraph of its documentation.
+    pub doc: &'static str,
     /// The version written.
     pub version: u32,
     /// The oldest version read.
@@ -27,7 +29,16 @@ pub struct Description {
     /// The fields, in wire order.
     pub fields: &'static [FieldDescription],
     /// The subsections, in the order they are saved; they may be loaded in any.
-    pub subsections: &'static [&'static Description],
+    pub subsections: &'static [SubsectionDescription],
+}
+
+/// A subsection of a [`Description`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubsectionDescription {
+    /// What it has and when it is there: the first paragraph of its documentation where it is used.
+    pub doc: &'static str,
+    /// Its struct.
+    pub description: &'static Description,
 }
 
 /// A field of a [`Description`].
@@ -35,6 +46,8 @@ pub struct Description {
 pub struct FieldDescription {
     /// The field's name.
     pub name: &'static str,
+    /// What it means: the first paragraph of its documentation.
+    pub doc: &'static str,
     /// Its form on the wire.
     pub ty: Type,
     /// The version it came with; 0: always there.
@@ -178,7 +191,7 @@ impl Description {
     pub const fn owns_subsections(&self) -> bool {
         let mut at = 0;
         while at < self.subsections.len() {
-            match self.subsections[at].name.as_bytes().split_at_checked(self.name.len()) {
+            match self.subsections[at].description.name.as_bytes().split_at_checked(self.name.len()) {
                 Some((head, [_, ..])) if equal(head, self.name.as_bytes()) => at += 1,
                 _ => return false,
             }

@@ -201,7 +201,8 @@ impl Error {
 
     fn within(mut self, segment: Segment) -> Self {
         // A struct's scope is named once, also where it is a section's only content.
-        if self.0.path.last() != Some(&segment) || matches!(segment, Segment::Index(_)) {
+        let is_named = matches!(segment, Segment::Scope(_)) && self.0.path.last() == Some(&segment);
+        if !is_named {
             self.0.path.push(segment);
         }
         self
@@ -229,27 +230,19 @@ impl Error {
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
+        let mut outer: Option<&Segment> = None;
         for segment in self.0.path.iter().rev() {
-            let joined = !path.is_empty();
-            match segment {
-                Segment::Scope(name) if joined => path.extend([" › ", name]),
-                Segment::Field(name) if joined && path.ends_with(|c| c != ' ') => {
-                    let separator = if self.follows_scope(segment) { " › " } else { "." };
-                    path.extend([separator, name]);
+            match (outer, segment) {
+                (_, Segment::Index(index)) => path.push_str(&format!("[{index}]")),
+                (None, Segment::Scope(name) | Segment::Field(name)) => path.push_str(name),
+                (Some(Segment::Field(_) | Segment::Index(_)), Segment::Field(name)) => {
+                    path.extend([".", name]);
                 }
-                Segment::Scope(name) | Segment::Field(name) => path.push_str(name),
-                Segment::Index(index) => path.push_str(&format!("[{index}]")),
+                (Some(_), Segment::Scope(name) | Segment::Field(name)) => path.extend([" › ", name]),
             }
+            outer = Some(segment);
         }
         path
-    }
-
-    fn follows_scope(&self, segment: &Segment) -> bool {
-        let path = &self.0.path;
-        path.iter()
-            .position(|other| std::ptr::eq(other, segment))
-            .and_then(|at| path.get(at + 1))
-            .is_some_and(|outer| matches!(outer, Segment::Scope(_)))
     }
 }
 
@@ -283,9 +276,28 @@ mod tests {
 
     #[test]
     fn names_array_elements() {
-        let error = Error::new(ErrorKind::Truncated { needed: 4, left: 1 }, 7)
-            .at_index(2)
-            .in_field("scanouts");
+        let error =
+            Error::new(ErrorKind::Truncated { needed: 4, left: 1 }, 7).at_index(2).in_field("scanouts");
         assert_eq!(error.to_string(), "scanouts[2] at 0x7: needs 4 bytes, 1 are left");
+    }
+
+    #[test]
+    fn names_a_scope_once_and_every_field() {
+        let error = |kind| Error::new(kind, 7);
+        let path = error(ErrorKind::Trailing { left: 1 })
+            .in_field("config")
+            .in_field("config")
+            .in_scope("virtio-pci")
+            .in_scope("virtio-pci")
+            .path();
+        assert_eq!(path, "virtio-pci › config.config");
+        let path = error(ErrorKind::Trailing { left: 1 })
+            .in_scope("virtqueue")
+            .at_index(0)
+            .at_index(0)
+            .in_field("queues")
+            .at_index(3)
+            .path();
+        assert_eq!(path, "[3].queues[0][0] › virtqueue");
     }
 }

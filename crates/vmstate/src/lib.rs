@@ -24,9 +24,13 @@ extern crate self as vmstate;
 pub mod description;
 pub mod error;
 pub mod field;
+pub mod ram;
 pub mod reader;
+pub mod source;
 pub mod state;
+pub mod stream;
 pub mod types;
+pub mod value;
 pub mod vmdesc;
 pub mod writer;
 

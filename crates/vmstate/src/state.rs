@@ -1,6 +1,6 @@
 //! Structs: fields, then subsections, with versions.
 //!
-//! `#[derive(VmState)]` implements [`VmState`] and [`Field`](crate::Field) for a struct; the functions
+//! `#[derive(VmState)]` implements [`VmState`] and [`Field`] for a struct; the functions
 //! here are what the derived code has in common.
 
 use std::fmt::Display;
@@ -100,7 +100,7 @@ pub fn save_subsection<Cx: ?Sized, T: VmState<Cx>>(slot: Option<&T>, out: &mut W
 #[cold]
 #[must_use]
 pub fn unknown_subsection<T: Described>(input: &Reader<'_>, name: &str) -> crate::Error {
-    let known: Vec<_> = T::DESCRIPTION.subsections.iter().map(|sub| sub.name).collect();
+    let known: Vec<_> = T::DESCRIPTION.subsections.iter().map(|sub| sub.description.name).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     input.fail(ErrorKind::UnknownSubsection { name: name.to_owned(), known })
 }

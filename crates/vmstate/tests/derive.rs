@@ -1,4 +1,5 @@
 //! `#[derive(VmState)]`: fields and their attributes.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use proptest::prelude::*;
 use vmstate::types::{Bitmap, Counted};
@@ -140,6 +141,21 @@ fn equal_names_both_values_and_the_place_of_the_field() {
     let unknown = Shape { queues: None, ..SHAPE };
     let hex = DEVICE.replace("0003 000101 000201 000301", "0001 000101").replace("010203040506", "0102");
     assert_eq!(load(&hex, 4, &unknown).unwrap().queues, 1);
+}
+
+#[test]
+fn equal_looks_inside_what_may_be_missing() {
+    #[derive(Debug, PartialEq, VmState)]
+    #[vmstate(name = "newer", version = 2, minimum_version = 1)]
+    struct Newer {
+        limit: u8,
+        #[vmstate(since = 2, equal = Some(limit))]
+        again: Option<u8>,
+    }
+    let load = |bytes: &[u8], version| Newer::load_body(&mut Reader::new(bytes, 0), version, &());
+    assert_eq!(load(&[3], 1).unwrap(), Newer { limit: 3, again: None });
+    assert_eq!(load(&[3, 3], 2).unwrap(), Newer { limit: 3, again: Some(3) });
+    assert_eq!(load(&[3, 4], 2).unwrap_err().to_string(), "newer › again at 0x1: 4, expected 3");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `#[derive(VmState)]`: the description without a value, and the one of a value.
 
 use serde_json::json;
-use vmstate::description::{FieldDescription, Length};
+use vmstate::description::{FieldDescription, Length, SubsectionDescription};
 use vmstate::types::{Bitmap, Counted};
 use vmstate::{Described, Field, Type, Typed, VmState};
 
@@ -13,9 +13,16 @@ struct Rss {
     hash: u32,
 }
 
+/// A network card.
+///
+/// With all that one needs.
 #[derive(Debug, VmState)]
 #[vmstate(name = "nic", version = 11, minimum_version = 10)]
 struct Nic {
+    /// The address,
+    /// and more.
+    ///
+    /// Six bytes.
     #[vmstate(rename = "parent_obj.mac")]
     mac: [u8; 6],
     #[vmstate(max = LIMIT)]
@@ -26,6 +33,7 @@ struct Nic {
     rings: Option<Vec<Rss>>,
     #[vmstate(count = 70_u8)]
     bits: Bitmap,
+    /// There if hashes are spread.
     #[vmstate(subsection)]
     rss: Option<Rss>,
 }
@@ -34,11 +42,18 @@ struct Nic {
 fn description_is_known_without_a_value() {
     let nic = Nic::DESCRIPTION;
     assert_eq!((nic.name, nic.version, nic.minimum_version), ("nic", 11, 10));
-    assert_eq!(nic.subsections, [Rss::DESCRIPTION]);
+    assert_eq!(nic.doc, "A network card.");
+    let rss = SubsectionDescription { doc: "There if hashes are spread.", description: Rss::DESCRIPTION };
+    assert_eq!(nic.subsections, [rss]);
     assert_eq!(Nic::TYPE, Type::Struct(nic));
-    let plain = FieldDescription { name: "", ty: u16::TYPE, since: 0, when: None, max: None };
+    let plain = FieldDescription { name: "", doc: "", ty: u16::TYPE, since: 0, when: None, max: None };
     let expected = [
-        FieldDescription { name: "parent_obj.mac", ty: <[u8; 6]>::TYPE, ..plain },
+        FieldDescription {
+            name: "parent_obj.mac",
+            doc: "The address, and more.",
+            ty: <[u8; 6]>::TYPE,
+            ..plain
+        },
         FieldDescription { name: "vlans", ty: Counted::<u8, u16>::TYPE, max: Some(32), ..plain },
         FieldDescription { name: "pairs", since: 11, ..plain },
         FieldDescription {

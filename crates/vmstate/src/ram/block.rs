@@ -21,7 +21,8 @@ pub struct Block {
     pub mapped: Option<Mapped>,
 }
 
-/// Where the pages of a block of a mapped-ram stream lie, in bytes from the start of the stream.
+/// Where the pages of a block of a mapped-ram stream lie, in bytes from the start of the file: for a
+/// stream behind a header that is [`Source::origin`](crate::source::Source::origin) bytes before the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mapped {
@@ -73,12 +74,7 @@ impl Block {
 /// Whether the entry says the page size of the host. It does where that is not the usual one, and only
 /// the two hosts know which is; but what follows the entry shows it. An entry begins with a length that
 /// is not 0, and a record with flags in its low bits; a page size, or the address after it, has neither.
-fn has_page_size(
-    input: &Reader<'_>,
-    layout: &Layout,
-    another_block: bool,
-    page_size: u64,
-) -> Result<bool> {
+fn has_page_size(input: &Reader<'_>, layout: &Layout, another_block: bool, page_size: u64) -> Result<bool> {
     let mut ahead = input.clone();
     if layout.addresses {
         ahead.u64()?;
@@ -104,5 +100,15 @@ impl Mapped {
             return Err(at.fail(ErrorKind::NotEqual { found, expected }).in_field("page_size"));
         }
         Ok(Self { page_size, bitmap_offset: input.u64()?, pages_offset: input.u64()? })
+    }
+
+    /// The same places, in bytes from the start of a stream that starts at `origin`; `None` if they lie
+    /// before it.
+    pub(super) fn in_stream(&self, origin: u64) -> Option<Self> {
+        Some(Self {
+            page_size: self.page_size,
+            bitmap_offset: self.bitmap_offset.checked_sub(origin)?,
+            pages_offset: self.pages_offset.checked_sub(origin)?,
+        })
     }
 }

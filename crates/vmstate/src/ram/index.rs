@@ -61,10 +61,9 @@ impl Content {
     fn after(self, pages: u64) -> Self {
         match self {
             Self::Zero => Self::Zero,
-            Self::Data { offset, stride } => Self::Data {
-                offset: offset.saturating_add(pages.saturating_mul(stride.into())),
-                stride,
-            },
+            Self::Data { offset, stride } => {
+                Self::Data { offset: offset.saturating_add(pages.saturating_mul(stride.into())), stride }
+            }
         }
     }
 }
@@ -83,7 +82,10 @@ impl Run {
         }
         let together = match (&mut self.content, next.content) {
             (Content::Zero, Content::Zero) => true,
-            (Content::Data { offset, stride }, Content::Data { offset: next_offset, stride: next_stride }) => {
+            (
+                Content::Data { offset, stride },
+                Content::Data { offset: next_offset, stride: next_stride },
+            ) => {
                 // One page alone has no stride yet.
                 let distance = next_offset.checked_sub(*offset).and_then(|bytes| u32::try_from(bytes).ok());
                 match distance {

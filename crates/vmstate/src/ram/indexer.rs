@@ -42,11 +42,7 @@ impl Indexer {
     /// # Errors
     /// If a record makes no sense or the source ends before the section does. Pages before that are
     /// noted.
-    pub(crate) fn section(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<()> {
+    pub(crate) fn section(&mut self, cursor: &mut Cursor<'_>, progress: &mut dyn FnMut(u64)) -> Result<()> {
         loop {
             self.records += 1;
             if self.records.is_multiple_of(REPORT_EVERY) {
@@ -71,9 +67,9 @@ impl Indexer {
                     let offset = cursor.offset();
                     cursor.skip(bytes.into())?;
                     self.xbzrle += 1;
-                    let first = page.offset / self.decoder.page_size();
+                    let number = self.number(page);
                     if let Some(pages) = self.pages.get_mut(page.block) {
-                        pages.change(first, Delta { offset, bytes });
+                        pages.change(number, Delta { offset, bytes });
                     }
                 }
             }
@@ -81,10 +77,15 @@ impl Indexer {
     }
 
     fn put(&mut self, page: PageAddress, content: Content) {
-        let first = page.offset / self.decoder.page_size();
+        let first = self.number(page);
         if let Some(pages) = self.pages.get_mut(page.block) {
             pages.put(Run { first, count: 1, content });
         }
+    }
+
+    /// The number of a page in its block. There are many pages, and a shift is faster than a division.
+    fn number(&self, page: PageAddress) -> u64 {
+        page.offset >> self.decoder.page_size().trailing_zeros()
     }
 
     /// A new block; the pages of a mapped one lie right here, and the list goes on behind them.
@@ -93,12 +94,14 @@ impl Indexer {
         if let Some(block) = self.decoder.blocks().get(index)
             && let Some(mapped) = &block.mapped
         {
-            let behind = mapped.pages_offset.checked_add(block.bytes);
-            let Some(behind) = behind.filter(|_| mapped.pages_offset >= cursor.offset()) else {
+            let here = mapped.in_stream(cursor.source().origin());
+            let here = here.filter(|here| here.pages_offset >= cursor.offset());
+            let behind = here.and_then(|here| here.pages_offset.checked_add(block.bytes));
+            let Some((here, behind)) = here.zip(behind) else {
                 let text = format!("pages of block `{}` at {:#x}", block.name, mapped.pages_offset);
                 return Err(Error::new(ErrorKind::Invalid(text.into()), cursor.offset()));
             };
-            let (there, missing) = mapped::index(cursor.source(), block, mapped, &mut pages)?;
+            let (there, missing) = mapped::index(cursor.source(), block, &here, &mut pages)?;
             self.normal += there;
             self.zero += missing;
             cursor.seek(behind);
@@ -107,11 +110,13 @@ impl Indexer {
         Ok(())
     }
 
-    /// Forgets bytes of a block, as `POSTCOPY_RAM_DISCARD` asks; those of an unknown one are ignored.
-    pub(crate) fn discard(&mut self, block: &str, start: u64, length: u64) {
+    /// Forgets ranges (start and length, in bytes) of a block, as `POSTCOPY_RAM_DISCARD` asks; those of an
+    /// unknown block are ignored.
+    pub(crate) fn discard(&mut self, block: &str, ranges: &[(u64, u64)]) {
         let page_size = self.decoder.page_size();
         let index = self.decoder.blocks().iter().position(|other| other.name == block);
-        if let Some(pages) = index.and_then(|index| self.pages.get_mut(index)) {
+        let Some(pages) = index.and_then(|index| self.pages.get_mut(index)) else { return };
+        for &(start, length) in ranges {
             pages.discard(start / page_size..start.saturating_add(length).div_ceil(page_size));
         }
     }

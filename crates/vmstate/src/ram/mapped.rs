@@ -24,9 +24,8 @@ pub(super) fn index(
     }
     let stride = u32::try_from(mapped.page_size)
         .map_err(|_| fail(ErrorKind::Invalid("pages of more than 4 GiB".into())))?;
-    let end_of_pages = count
-        .checked_mul(mapped.page_size)
-        .and_then(|bytes| mapped.pages_offset.checked_add(bytes));
+    let end_of_pages =
+        count.checked_mul(mapped.page_size).and_then(|bytes| mapped.pages_offset.checked_add(bytes));
     if end_of_pages.is_none() {
         return Err(fail(ErrorKind::Invalid("pages beyond any file".into())));
     }

@@ -187,13 +187,14 @@ impl Decoder {
     fn page(&self, input: &mut Reader<'_>, offset: u64, same_block: bool) -> Result<PageAddress> {
         let at = input.clone();
         let index = if same_block {
-            self.last.ok_or_else(|| ErrorKind::Invalid("CONTINUE, and no block came before".into()))
+            self.last
+                .ok_or_else(|| at.fail(ErrorKind::Invalid("CONTINUE, and no block came before".into())))?
         } else {
             let name = input.name()?;
-            let index = self.names.get(name).copied();
-            index.ok_or_else(|| ErrorKind::Invalid(format!("a page of the unknown block `{name}`").into()))
+            *self.names.get(name).ok_or_else(|| {
+                at.fail(ErrorKind::Invalid(format!("a page of the unknown block `{name}`").into()))
+            })?
         };
-        let index = index.map_err(|kind| at.fail(kind))?;
         match self.blocks.get(index) {
             Some(block) if offset < block.bytes => Ok(PageAddress { block: index, offset }),
             block => {

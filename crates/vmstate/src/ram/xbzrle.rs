@@ -13,20 +13,19 @@ use crate::reader::Reader;
 /// [`ErrorKind::Truncated`] if they end early, [`ErrorKind::TooMany`] if they reach beyond the page,
 /// [`ErrorKind::Invalid`] for a length that is not one. The page may be half changed then.
 pub fn apply(changes: &mut Reader<'_>, page: &mut [u8]) -> Result<()> {
-    let mut rest: &mut [u8] = page;
+    let mut next = 0;
     while changes.left() > 0 {
-        let unchanged = length(changes, rest.len())?;
-        rest = rest.get_mut(unchanged..).unwrap_or_default();
+        next += length(changes, page.len() - next)?;
         let at = changes.clone();
-        let changed = length(changes, rest.len())?;
+        let changed = length(changes, page.len() - next)?;
         if changed == 0 {
             return Err(at.fail(ErrorKind::Invalid("a run of 0 changed bytes".into())));
         }
         let bytes = changes.bytes(changed)?;
-        if let Some((head, tail)) = rest.split_at_mut_checked(bytes.len()) {
-            head.copy_from_slice(bytes);
-            rest = tail;
+        if let Some(run) = page.get_mut(next..next + changed) {
+            run.copy_from_slice(bytes);
         }
+        next += changed;
     }
     Ok(())
 }

@@ -27,6 +27,12 @@ pub trait Source: Send + Sync {
     /// If the bytes cannot be read.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Where in its file it starts, if it is the part of one that lies behind a header: `mapped-ram` counts
+    /// the places of pages from the start of the file, not of the stream.
+    fn origin(&self) -> u64 {
+        0
+    }
+
     /// Whether there is nothing to read.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -83,6 +89,9 @@ macro_rules! through_pointers {
             }
             fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
                 (**self).read_at(offset, buf)
+            }
+            fn origin(&self) -> u64 {
+                (**self).origin()
             }
         }
     )*};

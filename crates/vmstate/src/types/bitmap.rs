@@ -45,10 +45,8 @@ impl From<Vec<u64>> for Bitmap {
 }
 
 impl Typed for Bitmap {
-    const TYPE: Type = Type::Array {
-        element: &Type::Scalar { name: "bitmap", size: 8 },
-        length: Length::External,
-    };
+    const TYPE: Type =
+        Type::Array { element: &Type::Scalar { name: "bitmap", size: 8 }, length: Length::External };
 }
 
 impl<Cx: ?Sized> CountedField<Cx> for Bitmap {

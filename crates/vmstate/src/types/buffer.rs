@@ -59,9 +59,8 @@ impl<'de, const N: usize> Deserialize<'de> for Buffer<N> {
         let bytes: Vec<u8> = hex::deserialize(deserializer)?;
         let length = bytes.len();
         let expected = format!("{N} bytes in hexadecimal");
-        let bytes = bytes
-            .try_into()
-            .map_err(|_| serde::de::Error::invalid_length(length, &expected.as_str()))?;
+        let bytes =
+            bytes.try_into().map_err(|_| serde::de::Error::invalid_length(length, &expected.as_str()))?;
         Ok(Self(bytes))
     }
 }
