@@ -26,6 +26,7 @@ pub struct Element {
     /// Buffers the device writes.
     pub in_sg: Vec<Buffer>,
     /// The byte order of the host that wrote the image.
+    #[serde(default, skip_serializing_if = "HostOrder::is_usual")]
     pub host: HostOrder,
 }
 
@@ -33,6 +34,7 @@ pub struct Element {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buffer {
     /// Guest address.
+    #[serde(with = "crate::address")]
     pub addr: u64,
     /// Bytes.
     pub len: u64,
@@ -46,6 +48,12 @@ pub struct HostOrder(pub Endianness);
 impl Default for HostOrder {
     fn default() -> Self {
         Self(Endianness::Little)
+    }
+}
+
+impl HostOrder {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -88,7 +96,8 @@ impl Element {
             host,
         };
         if index as usize >= VIRTIO_QUEUE_MAX {
-            let kind = ErrorKind::TooMany { what: "as the index of a descriptor", found: index.into(), limit: 1023 };
+            let kind =
+                ErrorKind::TooMany { what: "as the index of a descriptor", found: index.into(), limit: 1023 };
             return Err(at_image.fail(kind).in_field("index"));
         }
         Ok(element)
@@ -111,11 +120,12 @@ impl Element {
         for value in [self.index, count(&self.out_sg), count(&self.in_sg), 0] {
             out.bytes(&u32(value));
         }
-        let padded = |buffers: &[Buffer], size: usize, out: &mut Writer, write: &dyn Fn(&Buffer, &mut Writer)| {
-            let end = out.len() + size * MAX_BUFFERS as usize;
-            buffers.iter().take(MAX_BUFFERS as usize).for_each(|buffer| write(buffer, out));
-            out.zeros(end - out.len());
-        };
+        let padded =
+            |buffers: &[Buffer], size: usize, out: &mut Writer, write: &dyn Fn(&Buffer, &mut Writer)| {
+                let end = out.len() + size * MAX_BUFFERS as usize;
+                buffers.iter().take(MAX_BUFFERS as usize).for_each(|buffer| write(buffer, out));
+                out.zeros(end - out.len());
+            };
         for buffers in [&self.in_sg, &self.out_sg] {
             padded(buffers, 8, out, &|buffer, out| out.bytes(&u64(buffer.addr)));
         }

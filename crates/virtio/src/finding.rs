@@ -21,6 +21,18 @@ pub enum Severity {
     FailsLoad,
 }
 
+impl Severity {
+    /// What becomes of a stream with such a finding, in words.
+    #[must_use]
+    pub fn effect(self) -> &'static str {
+        match self {
+            Self::Warning => "loads",
+            Self::BreaksDevice => "loads with a broken device",
+            Self::FailsLoad => "does not load",
+        }
+    }
+}
+
 /// Something wrong with a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -28,7 +40,9 @@ pub enum Severity {
 pub enum Finding {
     #[error("queue_sel is {found}, expected less than {limit}: the device has no such queue")]
     QueueSelect { found: u16, limit: usize },
-    #[error("queue {queue} is not set up (its descriptors are at 0), but last_avail_idx is {last_avail_idx}, expected 0")]
+    #[error(
+        "queue {queue} is not set up (its descriptors are at 0), but last_avail_idx is {last_avail_idx}, expected 0"
+    )]
     IndexWithoutRing { queue: usize, last_avail_idx: u16 },
     #[error(
         "queue {queue} (size {size}): the guest has offered up to index {avail_idx}, the device has taken up to {last_avail_idx}: \
@@ -50,24 +64,28 @@ pub enum Finding {
     QueueSizeNotPowerOfTwo { queue: usize, size: u32 },
     #[error("features {guest} were negotiated, of which the device does not offer {} ({})", unsupported, names.join(", "))]
     Features { guest: Features, unsupported: Features, names: Vec<String> },
-    #[error("the low features are {low:#010x} in the common fields and {in_subsection:#010x} in virtio/64bit_features")]
+    #[error(
+        "the low features are {low:#010x} in the common fields and {in_subsection:#010x} in virtio/64bit_features"
+    )]
     FeaturesDisagree { low: u32, in_subsection: u32 },
     #[error("device_endian is {found}, expected 1 (little) or 2 (big)")]
     DeviceEndian { found: u8 },
     #[error("the level of interrupt pin {pin} is {level}, expected 0 or 1")]
     InterruptLevel { pin: usize, level: u32 },
-    #[error("the vector for configuration changes is {vector}, expected less than {vectors} or 0xffff for none")]
+    #[error(
+        "the vector for configuration changes is {vector}, expected less than {vectors} or 0xffff for none"
+    )]
     ConfigVector { vector: u16, vectors: usize },
     #[error("queue {queue} uses vector {vector}, expected less than {vectors} or 0xffff for none")]
     QueueVector { queue: usize, vector: u16, vectors: usize },
-    #[error("the device is marked broken (virtio/broken): it met an error, and only a reset by the driver helps")]
+    #[error(
+        "the device is marked broken (virtio/broken): it met an error, and only a reset by the driver helps"
+    )]
     MarkedBroken,
     #[error("the device asks its driver for a reset (status DEVICE_NEEDS_RESET)")]
     NeedsReset,
     #[error("the driver has given up on the device (status FAILED)")]
     DriverFailed,
-    #[error("the device is disabled (virtio/disabled)")]
-    Disabled,
     #[error("{0}")]
     Device(DeviceFinding),
 }
@@ -111,7 +129,6 @@ impl Finding {
             Self::MarkedBroken => (314, Warning),
             Self::NeedsReset => (315, Warning),
             Self::DriverFailed => (316, Warning),
-            Self::Disabled => (317, Warning),
             Self::Device(finding) => return (finding.code, finding.severity),
         };
         (Code(code), severity)

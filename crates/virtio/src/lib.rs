@@ -24,11 +24,15 @@
 //! written back whatever it says. [`Loaded::accept`] is the one door to a device that may run.
 #![forbid(unsafe_code)]
 
+mod address;
+pub mod companion;
 pub mod core;
 pub mod device;
 pub mod element;
 pub mod finding;
+pub mod guest;
 pub mod iommu;
+pub mod json;
 pub mod load;
 pub mod loaded;
 pub mod memory;
@@ -39,6 +43,7 @@ pub mod shape;
 pub mod transport;
 
 pub use finding::{Finding, Findings, Severity};
+pub use json::JsonError;
 pub use load::load;
 pub use loaded::{Loaded, Refused, StoppedDevice, VirtioState};
 pub use save::save;

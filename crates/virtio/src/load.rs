@@ -5,7 +5,7 @@ use vmstate::{Reader, Result};
 use crate::core::Core;
 use crate::device::{DeviceState, Known};
 use crate::finding::Findings;
-use crate::memory::RingMemory;
+use crate::memory::DeviceMemory;
 use crate::shape::Shape;
 use crate::transport::TransportState;
 use crate::{Loaded, VirtioState};
@@ -16,7 +16,7 @@ use crate::{Loaded, VirtioState};
 ///
 /// # Errors
 /// If the input cannot be read as such a device. What can be read but not run is a finding.
-pub fn load(shape: &Shape, memory: &dyn RingMemory, input: &mut Reader<'_>) -> Result<Loaded> {
+pub fn load(shape: &Shape, memory: &DeviceMemory<'_>, input: &mut Reader<'_>) -> Result<Loaded> {
     let mut findings = Findings::default();
 
     let mut transport = TransportState::load_config(shape.transport, input)?;
@@ -33,7 +33,13 @@ pub fn load(shape: &Shape, memory: &dyn RingMemory, input: &mut Reader<'_>) -> R
     let endianness = core.sanitize_endianness(shape, &mut findings);
     let features = core.sanitize_features(shape, &mut findings);
     core.sanitize_status(&mut findings);
-    let rings = core.sanitize_indexes(transport.as_dyn(), endianness, features, memory, &mut findings);
+    let rings = core.sanitize_indexes(
+        transport.as_dyn(),
+        endianness,
+        features,
+        memory.seen_with(features),
+        &mut findings,
+    );
     let known = Known { core: &core, endianness, features, rings: &rings };
     device.post_load(&known, &mut findings);
     Ok(Loaded { state: VirtioState { transport, core, device }, endianness, features, rings, findings })

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::core::{Core, Endianness, Features, Ring};
-use crate::device::DeviceState;
+use crate::device::{DeviceState, DeviceType};
 use crate::finding::{Finding, Findings, Severity};
+use crate::json::JsonError;
 use crate::transport::TransportState;
 
 /// The state of a virtio device as the stream has it: plain, and not trusted.
@@ -16,6 +17,23 @@ pub struct VirtioState {
     pub core: Core,
     /// What the device type has.
     pub device: DeviceState,
+}
+
+impl VirtioState {
+    /// The state of a device of this type out of its JSON form.
+    ///
+    /// # Errors
+    /// If it is not of that form.
+    pub fn from_json(kind: &DeviceType, json: &serde_json::Value) -> Result<Self, JsonError> {
+        Ok(Self {
+            transport: JsonError::field(json, "transport")?,
+            core: JsonError::field(json, "core")?,
+            device: json
+                .get("device")
+                .ok_or_else(|| JsonError::missing("device"))
+                .and_then(|device| DeviceState::from_json(kind, device).map_err(|e| e.within("device")))?,
+        })
+    }
 }
 
 /// What loading made of a device.

@@ -1,12 +1,12 @@
 //! A device's section: whose it is by its name, and all of its body.
 
-use vmstate::{Error, ErrorKind, Reader, Result, Writer};
+use vmstate::{ErrorKind, Reader, Result, Writer};
 
 use crate::core::Endianness;
 use crate::device::DeviceType;
 use crate::loaded::{Loaded, VirtioState};
-use crate::memory::RingMemory;
-use crate::shape::Shape;
+use crate::memory::DeviceMemory;
+use crate::shape::{Shape, first_that_reads};
 use crate::transport::TransportKind;
 
 /// The name of a section of a virtio device, taken apart.
@@ -40,7 +40,12 @@ impl<'a> SectionName<'a> {
 ///
 /// # Errors
 /// If it cannot be read as a section of such a device, to its last byte.
-pub fn load_section(shape: &Shape, version: u32, memory: &dyn RingMemory, body: &Reader<'_>) -> Result<Loaded> {
+pub fn load_section(
+    shape: &Shape,
+    version: u32,
+    memory: &DeviceMemory<'_>,
+    body: &Reader<'_>,
+) -> Result<Loaded> {
     let device = shape.device;
     let mut input = body.clone();
     if !(device.minimum_version..=device.version).contains(&version) {
@@ -49,7 +54,7 @@ pub fn load_section(shape: &Shape, version: u32, memory: &dyn RingMemory, body: 
     }
     let mut loaded = crate::load(shape, memory, &mut input)?;
     let cx = loaded.state.core.before_subsections(*shape);
-    loaded.state.device.load_rest(&cx, &mut input)?;
+    loaded.state.device.load_rest(&cx, &mut input, &mut loaded.findings)?;
     input.finish()?;
     Ok(loaded)
 }
@@ -62,20 +67,12 @@ pub fn load_section(shape: &Shape, version: u32, memory: &dyn RingMemory, body: 
 pub fn load_unknown_section(
     shape: Shape,
     version: u32,
-    memory: &dyn RingMemory,
+    memory: &DeviceMemory<'_>,
     body: &Reader<'_>,
 ) -> Result<(Shape, Loaded)> {
-    let mut furthest: Option<Error> = None;
-    for shape in shape.candidates() {
-        match load_section(&shape, version, memory, body) {
-            Ok(loaded) => return Ok((shape, loaded)),
-            Err(error) if furthest.as_ref().is_none_or(|best| best.offset() < error.offset()) => {
-                furthest = Some(error);
-            }
-            Err(_) => {}
-        }
-    }
-    Err(furthest.unwrap_or_else(|| body.fail(ErrorKind::Unsupported("a device without a layout".into()))))
+    let read = |switches| load_section(&Shape { switches, ..shape }, version, memory, body);
+    let (switches, loaded) = first_that_reads(shape.device.switches, read)?;
+    Ok((Shape { switches, ..shape }, loaded))
 }
 
 /// Saves the body of a device's section.

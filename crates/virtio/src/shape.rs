@@ -3,7 +3,9 @@
 //! A virtio section is not self-describing: several of QEMU's device properties change its layout and
 //! leave no mark in it. A destination knows its own properties. A reader without a destination takes
 //! them from the stream, where they can be told apart by the one that reads the section to its end
-//! ([`Shape::candidates`]).
+//! ([`Switches::candidates`]).
+
+use vmstate::Result;
 
 use crate::core::{Endianness, Features};
 use crate::device::DeviceType;
@@ -72,15 +74,40 @@ impl Switches {
     }
 }
 
+/// Reads a section without knowing the switches that its layout depends on: the first way to set them with
+/// which `load` reads it to its end is taken.
+///
+/// # Errors
+/// That of the way that came furthest, if there is none.
+pub(crate) fn first_that_reads<T>(
+    depends_on: &[Switch],
+    mut load: impl FnMut(Switches) -> Result<T>,
+) -> Result<(Switches, T)> {
+    let mut candidates = Switches::candidates(depends_on);
+    // There is always one: all switches off.
+    let usual = candidates.next().unwrap_or_default();
+    let mut furthest = match load(usual) {
+        Ok(loaded) => return Ok((usual, loaded)),
+        Err(error) => error,
+    };
+    for switches in candidates {
+        match load(switches) {
+            Ok(loaded) => return Ok((switches, loaded)),
+            Err(error) if error.offset() > furthest.offset() => furthest = error,
+            Err(_) => {}
+        }
+    }
+    Err(furthest)
+}
+
 impl Shape {
     /// A device of which nothing is known beyond its type, its transport and its target.
     #[must_use]
-    pub fn unknown(device: &'static DeviceType, transport: TransportKind, default_endianness: Endianness) -> Self {
+    pub fn unknown(
+        device: &'static DeviceType,
+        transport: TransportKind,
+        default_endianness: Endianness,
+    ) -> Self {
         Self { device, transport, default_endianness, host_features: None, switches: Switches::default() }
-    }
-
-    /// This shape with each way to set the switches that its device's layout depends on.
-    pub fn candidates(self) -> impl Iterator<Item = Self> {
-        Switches::candidates(self.device.switches).map(move |switches| Self { switches, ..self })
     }
 }

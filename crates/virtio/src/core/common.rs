@@ -1,7 +1,7 @@
 //! Common device and queue fields: their load, in the pieces that the load procedure calls.
 
 use serde::{Deserialize, Serialize};
-use vmstate::{Described, Reader, Result, VmState, Writer};
+use vmstate::{Described, Description, Reader, Result, VmState, Writer};
 
 use super::queue::Queue;
 use super::status::Status;
@@ -32,6 +32,25 @@ pub struct Core {
     pub subsections: Subsections,
 }
 
+/// The common device fields, as they lie on the wire.
+#[derive(VmState)]
+#[vmstate(name = "virtio common fields")]
+struct CommonFields {
+    /// The device status byte.
+    status: u8,
+    /// Interrupt status: bit 0 a used buffer, bit 1 a configuration change.
+    isr: u8,
+    /// The queue the driver has selected (legacy and mmio registers).
+    queue_sel: u16,
+    /// Negotiated features 0–31.
+    guest_features: u32,
+    /// Bytes of the configuration space.
+    config_len: u32,
+    /// The device's configuration space as last shown to the driver, in the device's byte order.
+    #[vmstate(count = config_len)]
+    config: Vec<u8>,
+}
+
 /// What is known of a device while its own data is read: subsections come later.
 ///
 /// There is no byte order here, and no feature above 31, because nobody can know them yet. What depends
@@ -58,26 +77,21 @@ impl BeforeSubsections {
 }
 
 impl Core {
+    /// The common device fields.
+    pub const COMMON_FIELDS: &Description = CommonFields::DESCRIPTION;
+
     /// Reads the common device fields, up to the number of queues.
     pub(crate) fn load_common(input: &mut Reader<'_>) -> Result<Self> {
-        let field = |name| move |e: vmstate::Error| e.in_field(name);
-        let status = Status(input.u8().map_err(field("status"))?);
-        let isr = input.u8().map_err(field("isr"))?;
-        let queue_sel = input.u16().map_err(field("queue_sel"))?;
-        let guest_features = input.u32().map_err(field("guest_features"))?;
-        let config_len = u64::from(input.u32().map_err(field("config_len"))?);
-        let config_len = input.backed(config_len, 1, u64::MAX, "bytes").map_err(field("config_len"))?;
-        let config = input.bytes(config_len).map_err(field("config"))?.to_vec();
-        Ok(Self { status, isr, queue_sel, guest_features, config, ..Self::default() })
+        let CommonFields { status, isr, queue_sel, guest_features, config_len: _, config } =
+            CommonFields::load_fields(input, 0, &())?;
+        Ok(Self { status: Status(status), isr, queue_sel, guest_features, config, ..Self::default() })
     }
 
     /// Reads how many queue records follow.
     pub(crate) fn load_queue_count(&self, input: &mut Reader<'_>) -> Result<usize> {
         let at_count = input.clone();
         let count = input.u32().map_err(|e| e.in_field("queues"))?;
-        at_count
-            .backed(count.into(), 0, VIRTIO_QUEUE_MAX as u64, "queues")
-            .map_err(|e| e.in_field("queues"))
+        at_count.backed(count.into(), 0, VIRTIO_QUEUE_MAX as u64, "queues").map_err(|e| e.in_field("queues"))
     }
 
     /// Reads the common part of a queue's record.
@@ -94,19 +108,32 @@ impl Core {
     }
 
     /// Reads the subsections; the transport reads its own among them.
-    pub(crate) fn load_subsections(&mut self, transport: TransportKind, input: &mut Reader<'_>) -> Result<()> {
+    pub(crate) fn load_subsections(
+        &mut self,
+        transport: TransportKind,
+        input: &mut Reader<'_>,
+    ) -> Result<()> {
         self.subsections = Subsections::load_body(input, Subsections::DESCRIPTION.version, &transport)?;
         Ok(())
     }
 
+    /// The names of the subsections that are there, in the order they are saved.
+    #[must_use]
+    pub fn subsection_names(&self) -> Vec<String> {
+        self.subsections.describe_body().subsections.into_iter().map(|sub| sub.vmsd_name).collect()
+    }
+
     /// Writes the common device fields, with the number of queues.
     pub(crate) fn save_common(&self, out: &mut Writer) {
-        out.u8(self.status.0);
-        out.u8(self.isr);
-        out.u16(self.queue_sel);
-        out.u32(self.guest_features);
-        out.u32(saturate(self.config.len()));
-        out.bytes(&self.config);
+        let fields = CommonFields {
+            status: self.status.0,
+            isr: self.isr,
+            queue_sel: self.queue_sel,
+            guest_features: self.guest_features,
+            config_len: saturate(self.config.len()),
+            config: self.config.clone(),
+        };
+        VmState::<()>::save_body(&fields, out);
         out.u32(saturate(self.queues.len()));
     }
 }

@@ -74,7 +74,9 @@ impl Features {
     #[must_use]
     pub fn names(self, device: &[Feature]) -> Vec<String> {
         let named = |bit| device.iter().chain(RESERVED_FEATURES).find(|&&(named, _)| named == bit);
-        self.bits().map(|bit| named(bit).map_or_else(|| format!("BIT_{bit}"), |&(_, name)| name.to_owned())).collect()
+        self.bits()
+            .map(|bit| named(bit).map_or_else(|| format!("BIT_{bit}"), |&(_, name)| name.to_owned()))
+            .collect()
     }
 }
 

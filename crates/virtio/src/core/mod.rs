@@ -14,6 +14,6 @@ pub use features::{Feature, Features, RESERVED_FEATURES};
 pub use queue::{Queue, Ring};
 pub use status::Status;
 pub use subsections::{
-    Broken, DeviceEndian, Disabled, ExtraStateSubsection, Features64, Features128, PackedQueue, PackedVirtqueues,
-    RingSize, Started, Subsections, VirtQueue, Virtqueues,
+    Broken, DeviceEndian, Disabled, ExtraStateSubsection, Features64, Features128, PackedQueue,
+    PackedVirtqueues, RingSize, Started, Subsections, VirtQueue, Virtqueues,
 };

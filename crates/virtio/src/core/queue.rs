@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vmstate::VmState;
 
+use crate::memory::MemoryError;
 use crate::transport::RingLayout;
 
 /// The common part of a queue's record (the transport may add a vector after it).
@@ -15,6 +16,7 @@ pub struct Queue {
     #[vmstate(when = cx.has_alignment)]
     pub align: Option<u32>,
     /// Address of the descriptors; 0 if the driver has not set the queue up.
+    #[serde(with = "crate::address")]
     pub desc: u64,
     /// The next entry of the available ring that the device takes, counted modulo 2¹⁶.
     pub last_avail_idx: u16,
@@ -37,10 +39,15 @@ pub struct Ring {
     pub used: u64,
     /// The next entry that the device takes.
     pub last_avail_idx: u16,
+    /// The next entry that the driver fills: those from `last_avail_idx` on wait for the device. `None` for a
+    /// packed ring, which has no such index, and if ring memory could not be read.
+    pub avail_idx: Option<u16>,
     /// The next entry that the device returns; `None` if ring memory could not be read.
     pub used_idx: Option<u16>,
     /// Entries taken and not returned; `None` if ring memory could not be read.
     pub inuse: Option<u32>,
+    /// Why ring memory could not be read, if it is the input that lacks it and not the guest.
+    pub unread: Option<MemoryError>,
     /// Wrap counters, for a packed ring.
     pub wrap: Option<WrapCounters>,
     /// The vector that tells the driver of used entries, where the transport has vectors.

@@ -15,21 +15,27 @@ use crate::shape::Shape;
 use crate::transport::{RingLayout, Transport};
 
 impl Core {
-    /// The device's byte order: what the subsection says, else little for a modern device and the
-    /// target's own for a legacy one.
-    pub(crate) fn sanitize_endianness(&self, shape: &Shape, findings: &mut Findings) -> Endianness {
+    /// The byte order the guest had when it last reset the device (QEMU: `device_endian`): what the
+    /// subsection says, else the target's own.
+    fn device_endian(&self, default: Endianness, findings: &mut Findings) -> Endianness {
         match self.subsections.device_endian.map(|endian| endian.device_endian) {
+            None => default,
             Some(1) => Endianness::Little,
             Some(2) => Endianness::Big,
-            found => {
-                if let Some(found) = found {
-                    findings.add(Finding::DeviceEndian { found });
-                }
-                match self.features().has(Features::VERSION_1) {
-                    true => Endianness::Little,
-                    false => shape.default_endianness,
-                }
+            Some(found) => {
+                findings.add(Finding::DeviceEndian { found });
+                default
             }
+        }
+    }
+
+    /// The byte order of rings and configuration space: little-endian of a modern device, whatever the
+    /// guest's is; the guest's of a legacy one.
+    pub(crate) fn sanitize_endianness(&self, shape: &Shape, findings: &mut Findings) -> Endianness {
+        let device_endian = self.device_endian(shape.default_endianness, findings);
+        match self.features().has(Features::VERSION_1) {
+            true => Endianness::Little,
+            false => device_endian,
         }
     }
 
@@ -73,9 +79,6 @@ impl Core {
         if self.subsections.broken.is_some_and(|sub| sub.broken) {
             findings.add(Finding::MarkedBroken);
         }
-        if self.subsections.disabled.is_some_and(|sub| sub.disabled) {
-            findings.add(Finding::Disabled);
-        }
         if self.status.has(Status::DEVICE_NEEDS_RESET) {
             findings.add(Finding::NeedsReset);
         }
@@ -95,7 +98,9 @@ impl Core {
     ) -> Vec<Ring> {
         let check = IndexCheck { core: self, endianness, features, memory };
         let rings = self.queues.iter().enumerate();
-        rings.map(|(index, queue)| check.ring(index, queue, transport.queue_vector(index), findings)).collect()
+        rings
+            .map(|(index, queue)| check.ring(index, queue, transport.queue_vector(index), findings))
+            .collect()
     }
 }
 
@@ -110,12 +115,17 @@ impl IndexCheck<'_> {
     fn ring(&self, index: usize, queue: &Queue, vector: Option<u16>, findings: &mut Findings) -> Ring {
         let subsections = &self.core.subsections;
         // A device writes default sizes only if one differs from the size in use.
-        let size_default = subsections.ringsize.as_ref().and_then(|sizes| sizes.num_default.get(index).copied());
+        let size_default =
+            subsections.ringsize.as_ref().and_then(|sizes| sizes.num_default.get(index).copied());
         let addresses = subsections.virtqueues.as_ref().and_then(|queues| queues.vq.get(index).copied());
         let is_modern = self.features.has(Features::VERSION_1);
         let (avail, used) = match addresses {
             Some(at) if is_modern => (at.avail, at.used),
-            _ => split::legacy_addresses(queue.desc, queue.num, queue.align.unwrap_or(RingLayout::LEGACY_ALIGNMENT)),
+            _ => split::legacy_addresses(
+                queue.desc,
+                queue.num,
+                queue.align.unwrap_or(RingLayout::LEGACY_ALIGNMENT),
+            ),
         };
         let mut ring = Ring {
             index,
@@ -125,8 +135,10 @@ impl IndexCheck<'_> {
             avail,
             used,
             last_avail_idx: queue.last_avail_idx,
+            avail_idx: None,
             used_idx: Some(0),
             inuse: Some(0),
+            unread: None,
             wrap: None,
             vector,
         };
@@ -157,7 +169,8 @@ impl IndexCheck<'_> {
     fn packed(&self, ring: &mut Ring) {
         let queues = self.core.subsections.packed_virtqueues.as_ref();
         let Some(state) = queues.and_then(|queues| queues.vq.get(ring.index)) else { return };
-        let PackedQueue { last_avail_idx, last_avail_wrap_counter, used_idx, used_wrap_counter, inuse } = *state;
+        let PackedQueue { last_avail_idx, last_avail_wrap_counter, used_idx, used_wrap_counter, inuse } =
+            *state;
         ring.last_avail_idx = last_avail_idx;
         ring.used_idx = Some(used_idx);
         ring.inuse = Some(inuse);
@@ -172,13 +185,23 @@ impl IndexCheck<'_> {
             (Ok(avail_idx), Ok(used_idx)) => (avail_idx, used_idx),
             (Err(error), _) | (_, Err(error)) => {
                 (ring.used_idx, ring.inuse) = (None, None);
-                if !matches!(error, MemoryError::Unknown { .. }) {
-                    findings.add(Finding::RingMemory { queue, error });
+                match error {
+                    MemoryError::Unknown { .. } => ring.unread = Some(error),
+                    error => findings.add(Finding::RingMemory { queue, error }),
                 }
                 return;
             }
         };
         let (size, last_avail_idx) = (ring.size, ring.last_avail_idx);
+        let is_behind_iommu = self.features.has(Features::ACCESS_PLATFORM);
+        if is_behind_iommu && last_avail_idx != 0 && split::is_blank(self.memory, ring) {
+            (ring.used_idx, ring.inuse) = (None, None);
+            let reason =
+                "the ring is all zero though it was used: this stream was reduced without its IOMMU in view";
+            ring.unread = Some(MemoryError::Unknown { reason: reason.to_owned() });
+            return;
+        }
+        ring.avail_idx = Some(avail_idx);
         if u32::from(avail_idx.wrapping_sub(last_avail_idx)) > size {
             // The device is broken and its indexes start over, but the load goes on.
             findings.add(Finding::AvailIndex { queue, size, avail_idx, last_avail_idx });

@@ -94,8 +94,10 @@ pub struct Virtqueues {
 #[vmstate(name = "virtqueue_state")]
 pub struct VirtQueue {
     /// Address of the available ring.
+    #[serde(with = "crate::address")]
     pub avail: u64,
     /// Address of the used ring.
+    #[serde(with = "crate::address")]
     pub used: u64,
 }
 

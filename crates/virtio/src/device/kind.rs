@@ -1,6 +1,6 @@
 //! What a device type is, and what each must be able to do.
 
-use vmstate::{Reader, Result, Writer};
+use vmstate::{Description, Reader, Result, Writer};
 
 use crate::core::{BeforeSubsections, Core, Endianness, Feature, Features, Ring};
 use crate::finding::Findings;
@@ -25,8 +25,37 @@ pub struct DeviceType {
     pub queue_name: fn(usize, usize) -> String,
     /// Properties that change the section's layout and leave no mark in it.
     pub switches: &'static [Switch],
+    /// What its own data is.
+    pub data: Data,
     /// Why QEMU does not migrate such a device, if it does not.
     pub unmigratable: Option<&'static str>,
+}
+
+/// Where the data of a device type is in its section, and what it looks like.
+#[derive(Debug, Clone, Copy)]
+pub enum Data {
+    /// Nowhere: there is none.
+    None,
+    /// Within the virtio state, before the core's subsections.
+    Within(&'static Description),
+    /// After the virtio state.
+    After(&'static Description),
+}
+
+impl DeviceType {
+    /// What many types have in common: section version 1, no features, one queue, one layout.
+    pub(super) const PLAIN: Self = Self {
+        section: "",
+        version: 1,
+        minimum_version: 1,
+        id: 0,
+        title: "",
+        features: &[],
+        queue_name: |_, _| "requestq".to_owned(),
+        switches: &[],
+        data: Data::None,
+        unmigratable: None,
+    };
 }
 
 /// What is known once the core is loaded: everything.
@@ -62,12 +91,17 @@ pub trait Device: Sized {
         let _ = (known, findings);
     }
 
-    /// Reads what the section has after the virtio state.
+    /// Reads what the section has after the virtio state, and checks what QEMU checks then.
     ///
     /// # Errors
     /// If the input ends early or a value is not allowed.
-    fn load_rest(&mut self, cx: &BeforeSubsections, input: &mut Reader<'_>) -> Result<()> {
-        let _ = (cx, input);
+    fn load_rest(
+        &mut self,
+        cx: &BeforeSubsections,
+        input: &mut Reader<'_>,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let _ = (cx, input, findings);
         Ok(())
     }
 

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use vmstate::types::Buffer;
-use vmstate::{Reader, Result, VmState, Writer};
+use vmstate::{Described, Reader, Result, VmState, Writer};
 
 use super::backend::BackendState;
 use super::mac::Mac;
-use super::{Device, DeviceType, Known};
+use super::{Data, Device, DeviceType, Known};
 use crate::core::{BeforeSubsections, Feature};
 use crate::finding::{Findings, Severity};
 use crate::shape::Switch;
@@ -98,6 +98,7 @@ impl Device for Net {
             _ => format!("transmitq{}", index / 2 + 1),
         },
         switches: &[Switch::Multiqueue],
+        data: Data::Within(Self::DESCRIPTION),
         unmigratable: None,
     };
 
@@ -126,7 +127,8 @@ impl Device for Net {
         if let Some(rss) = &self.rss {
             let length = rss.indirections_len;
             if length > RSS_MAX_TABLE || !length.is_power_of_two() {
-                let message = format!("rss.indirections_len is {length}, expected a power of 2 up to {RSS_MAX_TABLE}");
+                let message =
+                    format!("rss.indirections_len is {length}, expected a power of 2 up to {RSS_MAX_TABLE}");
                 findings.add_device(412, Severity::FailsLoad, message);
             }
         }

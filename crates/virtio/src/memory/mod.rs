@@ -4,6 +4,17 @@
 //! address space is not in the stream but a property of the machine type ([`layout`]). A device behind
 //! an IOMMU uses addresses that must be translated first ([`crate::iommu`]).
 
+mod board;
+mod device;
+pub mod layout;
+pub mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use device::DeviceMemory;
+pub use layout::{Layout, Region};
+pub use stream::StreamMemory;
+
 /// Memory at the addresses a device uses.
 pub trait RingMemory {
     /// Fills `buf` from `address`.

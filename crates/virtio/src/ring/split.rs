@@ -1,12 +1,14 @@
 //! Split rings (virtio 1.3 §2.7): descriptors, available ring and used ring.
 
-use crate::core::Endianness;
+use crate::core::{Endianness, Ring};
 use crate::memory::{MemoryError, RingMemory};
 
 /// Bytes of a descriptor.
 const DESCRIPTOR: u64 = 16;
 /// Bytes before the entries of the available and of the used ring: flags, then the index.
-const HEADER: u64 = 4;
+const HEADER: usize = 4;
+/// Bytes of descriptors that [`is_blank`] looks at.
+const MOST_LOOKED_AT: usize = 64 << 10;
 /// Offset of the index in both.
 const INDEX: u64 = 2;
 
@@ -19,7 +21,7 @@ pub fn legacy_addresses(desc: u64, size: u32, align: u32) -> (u64, u64) {
     }
     let size = u64::from(size);
     let avail = desc.wrapping_add(DESCRIPTOR * size);
-    let end = avail.wrapping_add(HEADER + 2 * size);
+    let end = avail.wrapping_add(HEADER as u64 + 2 * size);
     let used = end.checked_next_multiple_of(u64::from(align.max(1))).unwrap_or(0);
     (avail, used)
 }
@@ -33,6 +35,19 @@ pub fn index(memory: &dyn RingMemory, address: u64, endianness: Endianness) -> R
     let address = address.checked_add(INDEX).ok_or(MemoryError::Unmapped { address })?;
     memory.read(address, &mut bytes)?;
     Ok(endianness.u16(bytes))
+}
+
+/// Whether nothing but zeros is where descriptors and indexes are. The ring of a device that has taken an
+/// entry never looks like that: the entry's descriptor had an address.
+#[must_use]
+pub fn is_blank(memory: &dyn RingMemory, ring: &Ring) -> bool {
+    let is_zero = |address: u64, length: usize| {
+        let mut bytes = vec![0; length];
+        memory.read(address, &mut bytes).is_ok() && bytes.iter().all(|&byte| byte == 0)
+    };
+    let descriptors =
+        usize::try_from(DESCRIPTOR * u64::from(ring.size)).unwrap_or(usize::MAX).min(MOST_LOOKED_AT);
+    is_zero(ring.avail, HEADER) && is_zero(ring.used, HEADER) && is_zero(ring.desc, descriptors)
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ pub struct Subchannel {
     /// Sense data.
     pub sense_data: Buffer<32>,
     /// Address of the channel program.
+    #[serde(with = "crate::address")]
     pub channel_prog: u64,
     /// The last command.
     pub last_cmd: Ccw1,
@@ -113,6 +114,7 @@ pub struct Schib {
     /// Status.
     pub scsw: SubchannelStatus,
     /// Measurement block address.
+    #[serde(with = "crate::address")]
     pub mba: u64,
     /// Model-dependent area.
     pub mda: [u8; 4],
@@ -221,6 +223,7 @@ pub struct Indicator {
     /// Bytes; 0: the driver has set none.
     pub len: i32,
     /// Guest-physical address.
+    #[serde(with = "crate::address")]
     pub addr: u64,
 }
 

@@ -25,9 +25,9 @@ impl Field<TransportKind> for ExtraState {
         match transport {
             TransportKind::Pci => Field::load(input, &()).map(Self::Pci),
             TransportKind::Mmio => Field::load(input, &()).map(Self::Mmio),
-            TransportKind::Ccw => {
-                Err(input.fail(ErrorKind::Invalid("a ccw device has no extra state; its transport state comes first".into())))
-            }
+            TransportKind::Ccw => Err(input.fail(ErrorKind::Invalid(
+                "a ccw device has no extra state; its transport state comes first".into(),
+            ))),
         }
     }
 

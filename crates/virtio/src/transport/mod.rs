@@ -6,6 +6,7 @@
 //! into the last: what stands before it can never grow.
 
 mod ccw;
+mod description;
 mod extra_state;
 mod mmio;
 mod pci;
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use vmstate::{Reader, Result, Writer};
 
 pub use ccw::{
-    AdapterRoute, AdapterRoutes, Ccw, CcwDevice, Ccw1, CommandInfo, Indicator, Orb, PathManagement, Schib, SenseId,
-    SubchannelStatus, Subchannel, SummaryOffset,
+    AdapterRoute, AdapterRoutes, Ccw, Ccw1, CcwDevice, CommandInfo, Indicator, Orb, PathManagement, Schib,
+    SenseId, Subchannel, SubchannelStatus, SummaryOffset,
 };
+pub use description::TransportDescription;
 pub use extra_state::ExtraState;
 pub use mmio::{Mmio, MmioExtraState, MmioModernState, MmioQueue};
 pub use pci::{
@@ -88,7 +90,9 @@ impl TransportState {
     /// If the input ends early or a field is not allowed.
     pub fn load_config(kind: TransportKind, input: &mut Reader<'_>) -> Result<Self> {
         match kind {
-            TransportKind::Pci => Pci::load_config(input).map(Self::Pci).map_err(|e| e.in_scope("virtio-pci")),
+            TransportKind::Pci => {
+                Pci::load_config(input).map(Self::Pci).map_err(|e| e.in_scope("virtio-pci"))
+            }
             TransportKind::Mmio => Mmio::load_config(input).map(Self::Mmio),
             TransportKind::Ccw => Ccw::load_config(input).map(Box::new).map(Self::Ccw),
         }

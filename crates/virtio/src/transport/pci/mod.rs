@@ -18,7 +18,7 @@ use crate::finding::{Finding, Findings};
 pub const NO_VECTOR: u16 = 0xffff;
 
 /// The newest version of the PCI device state; it is always written.
-const PCI_DEVICE_VERSION: u32 = 2;
+pub(super) const PCI_DEVICE_VERSION: u32 = 2;
 
 /// The state of a virtio-pci proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

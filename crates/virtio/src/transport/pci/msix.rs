@@ -23,6 +23,7 @@ pub struct Msix {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MsixEntry {
     /// Where the message is written.
+    #[serde(with = "crate::address")]
     pub address: u64,
     /// What is written.
     pub data: u32,
