@@ -1,1 +1,71 @@
-fn main() {}
+//! `vmig`: look into, check and carry the state of virtual machines.
+//!
+//! One file for each verb ([`verb`]); what a verb shows is a [`report::Document`], which is printed as JSON
+//! as it is, or [`render`]ed for people.
+#![forbid(unsafe_code)]
+
+mod input;
+mod output;
+mod render;
+mod verb;
+
+use std::process::ExitCode;
+
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+
+/// Look into, check and carry the state of virtual machines: QEMU's migration streams.
+#[derive(Debug, Parser)]
+#[command(name = "vmig", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Check(verb::check::Check),
+    Completions(verb::completions::Completions),
+    #[command(hide = true)]
+    Man(verb::completions::Man),
+    Decode(verb::decode::Decode),
+    Diff(verb::diff::Diff),
+    Edit(verb::edit::Edit),
+    Encode(verb::encode::Encode),
+    Explain(verb::explain::Explain),
+    Inspect(verb::inspect::Inspect),
+    Profile(verb::profile::ProfileVerb),
+    Redact(verb::redact::Redact),
+    Report(verb::report::Report),
+    Schema(verb::schema::SchemaVerb),
+    Verify(verb::verify::Verify),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.color {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+    let outcome = match cli.verb {
+        Verb::Check(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(Cli::command()),
+        Verb::Man(verb) => verb.run(Cli::command()),
+        Verb::Decode(verb) => verb.run(),
+        Verb::Diff(verb) => verb.run(),
+        Verb::Edit(verb) => verb.run(),
+        Verb::Encode(verb) => verb.run(),
+        Verb::Explain(verb) => verb.run(),
+        Verb::Inspect(verb) => verb.run(),
+        Verb::Profile(verb) => verb.run(),
+        Verb::Redact(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
+        Verb::Schema(verb) => verb.run(),
+        Verb::Verify(verb) => verb.run(),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
+}

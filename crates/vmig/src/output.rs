@@ -1,0 +1,38 @@
+//! The output of a verb: a file that appears when it is whole, or not at all.
+
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use vmstate::source::Source;
+use vmstate::stream::{Stream, WriteError};
+
+use crate::verb::Failure;
+
+/// Writes a file through `write`. If that fails, nothing is left, and what was there stays.
+pub(crate) fn write_file<E: Into<WriteError>>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), Failure> {
+    let file = path.display().to_string();
+    let failed = |error: io::Error| Failure::Write { file: file.clone(), error };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As any new file: what the umask leaves of these.
+    let permissions = Permissions::from_mode(0o666);
+    let temporary = tempfile::Builder::new().permissions(permissions).tempfile_in(folder).map_err(failed)?;
+    let mut out: BufWriter<&File> = BufWriter::new(temporary.as_file());
+    write(&mut out).map_err(|error| match error.into() {
+        WriteError::Write(error) => failed(error),
+        error => Failure::Rewrite { file: file.clone(), error },
+    })?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    temporary.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Writes a stream, whose RAM is in `source`.
+pub(crate) fn write_stream(path: &Path, stream: &Stream, source: &dyn Source) -> Result<(), Failure> {
+    write_file(path, |out| stream.write(source, &mut |_| None, out))
+}
