@@ -48,7 +48,10 @@ use Device::{Balloon, Blk, Console, Input, Net, Rng, Scsi};
 
 const ALL: &[Device] = &[Net, Blk, Scsi, Console, Rng, Balloon, Input];
 const NO_INPUT: &[Device] = &[Net, Blk, Scsi, Console, Rng, Balloon];
+const NO_CONSOLE: &[Device] = &[Net, Blk, Scsi, Rng];
 const SMALL: &[Device] = &[Net, Blk, Rng];
+const LEGACY_PCI: &str = "disable-modern=on,disable-legacy=off";
+const LEGACY_CCW: &str = "max_revision=0";
 const MODERN_MMIO: &[&str] = &["-global", "virtio-mmio.force-legacy=false"];
 const LEGACY_MMIO: &[&str] = &["-global", "virtio-mmio.force-legacy=true"];
 
@@ -58,23 +61,23 @@ const LEGACY_MMIO: &[&str] = &["-global", "virtio-mmio.force-legacy=true"];
 /// and 11.1.3 refuses that for a device whose queues are smaller, whoever wrote the stream.
 #[rustfmt::skip]
 pub(crate) const CASES: &[Case] = &[
-    case("x86-q35-q7.2",             Q35,     Bookworm, Bookworm, ALL),
-    case("x86-q35-q10",              Q35,     Trixie,   Trixie,   ALL),
-    case("x86-q35-q11",              Q35,     Sid,      Sid,      ALL),
-    case("x86-q35-q7.2-to-q10",      Q35,     Bookworm, Trixie,   ALL),
-    case("x86-q35-q7.2-to-q11",      Q35,     Bookworm, Sid,      ALL),
-    Case { properties: "packed=on",
-        ..case("x86-q35-packed-q10", Q35,     Trixie,   Trixie,   &[Net, Blk, Scsi, Rng]) },
-    Case { properties: "packed=on",
-        ..case("x86-q35-packed-q7.2-to-q10", Q35, Bookworm, Trixie, &[Net, Blk, Scsi, Rng]) },
-    Case { properties: "disable-modern=on,disable-legacy=off",
-        ..case("x86-i440fx-legacy-q10", I440fx, Trixie, Trixie,   NO_INPUT) },
-    Case { arguments: MODERN_MMIO,
-        ..case("x86-microvm-mmio-modern-q10", Microvm, Trixie, Trixie, SMALL) },
-    Case { arguments: LEGACY_MMIO,
-        ..case("x86-microvm-mmio-legacy-q10", Microvm, Trixie, Trixie, SMALL) },
-    case("s390x-ccw-q10",            S390,    Trixie,   Trixie,   NO_INPUT),
-    case("s390x-ccw-q7.2-to-q10",    S390,    Bookworm, Trixie,   NO_INPUT),
+    case("x86-q35-q7.2",                Q35,     Bookworm, Bookworm, ALL),
+    case("x86-q35-q10",                 Q35,     Trixie,   Trixie,   ALL),
+    case("x86-q35-q11",                 Q35,     Sid,      Sid,      ALL),
+    case("x86-q35-q7.2-to-q10",         Q35,     Bookworm, Trixie,   ALL),
+    case("x86-q35-q7.2-to-q11",         Q35,     Bookworm, Sid,      ALL),
+    case("x86-q35-packed-q10",          Q35,     Trixie,   Trixie,   NO_CONSOLE).with("packed=on"),
+    case("x86-q35-packed-q11",          Q35,     Sid,      Sid,      NO_CONSOLE).with("packed=on"),
+    case("x86-q35-packed-q7.2-to-q10",  Q35,     Bookworm, Trixie,   NO_CONSOLE).with("packed=on"),
+    case("x86-i440fx-legacy-q10",       I440fx,  Trixie,   Trixie,   NO_INPUT).with(LEGACY_PCI),
+    case("x86-microvm-mmio-modern-q10", Microvm, Trixie,   Trixie,   SMALL).arguments(MODERN_MMIO),
+    case("x86-microvm-mmio-modern-q11", Microvm, Sid,      Sid,      SMALL).arguments(MODERN_MMIO),
+    case("x86-microvm-mmio-legacy-q10", Microvm, Trixie,   Trixie,   SMALL).arguments(LEGACY_MMIO),
+    case("s390x-ccw-q7.2",              S390,    Bookworm, Bookworm, NO_INPUT),
+    case("s390x-ccw-q10",               S390,    Trixie,   Trixie,   NO_INPUT),
+    case("s390x-ccw-q11",               S390,    Sid,      Sid,      NO_INPUT),
+    case("s390x-ccw-q7.2-to-q10",       S390,    Bookworm, Trixie,   NO_INPUT),
+    case("s390x-ccw-legacy-q10",        S390,    Trixie,   Trixie,   NO_INPUT).with(LEGACY_CCW),
 ];
 
 const fn case(name: &'static str, board: Board, from: Suite, to: Suite, devices: &'static [Device]) -> Case {
@@ -102,6 +105,14 @@ pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Case>> {
 }
 
 impl Case {
+    const fn with(self, properties: &'static str) -> Self {
+        Self { properties, ..self }
+    }
+
+    const fn arguments(self, arguments: &'static [&'static str]) -> Self {
+        Self { arguments, ..self }
+    }
+
     /// The architecture of the guest.
     pub(crate) fn arch(&self) -> Arch {
         match self.board {

@@ -58,7 +58,7 @@ impl Ci {
 }
 
 /// Runs cargo in the workspace with its output shown; returns the seconds it took.
-fn cargo(arguments: &[&str], variable: Option<(&str, &str)>) -> Result<u64> {
+pub(crate) fn cargo(arguments: &[&str], variable: Option<(&str, &str)>) -> Result<u64> {
     let start = Instant::now();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace::root()?).envs(variable);
@@ -66,5 +66,8 @@ fn cargo(arguments: &[&str], variable: Option<(&str, &str)>) -> Result<u64> {
     if status.success() {
         return Ok(start.elapsed().as_secs());
     }
-    Err(miette!("`cargo {}` ended with {status}, success was expected (its output is above)", arguments.join(" ")))
+    Err(miette!(
+        "`cargo {}` ended with {status}, success was expected (its output is above)",
+        arguments.join(" ")
+    ))
 }

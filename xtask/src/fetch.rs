@@ -106,10 +106,16 @@ impl Fetch {
         });
         let seconds = start.elapsed().as_secs();
         match outcome {
-            Ok(version) => Part { part, state: State::Fetched, version: Some(version), reason: None, seconds },
-            Err(error) => {
-                Part { part, state: State::Failed, version: None, reason: Some(tools::words(&error)), seconds }
+            Ok(version) => {
+                Part { part, state: State::Fetched, version: Some(version), reason: None, seconds }
             }
+            Err(error) => Part {
+                part,
+                state: State::Failed,
+                version: None,
+                reason: Some(tools::words(&error)),
+                seconds,
+            },
         }
     }
 
@@ -152,7 +158,9 @@ impl Part {
         match self.state {
             State::Fetched => format!("fetched  {}: {version} ({} s)", self.part, self.seconds),
             State::Present => format!("present  {}: {version}", self.part),
-            State::Failed => format!("FAILED   {}: {}", self.part, self.reason.as_deref().unwrap_or("no reason known")),
+            State::Failed => {
+                format!("FAILED   {}: {}", self.part, self.reason.as_deref().unwrap_or("no reason known"))
+            }
         }
     }
 }
@@ -165,7 +173,7 @@ fn emulator(suite: Suite, arch: Arch, source: &Source) -> Result<String> {
     let packages = [suite.emulator(arch), "qemu-system-data", "seabios", "ipxe-qemu"];
     let files = apt.download_closure(&packages, &step)?;
     step.say(&format!("QEMU {} for {}: unpacking", suite.series(), arch.name()));
-    debian::unpack(&files, &Qemu::root(suite)?)?;
+    debian::unpack(&files, &Qemu::root(suite, arch)?)?;
     Qemu::ask_version(suite, arch).wrap_err("the packages are there, but the emulator does not run")
 }
 
@@ -188,19 +196,14 @@ fn guest_from_any(arch: Arch, source: &Source) -> Result<String> {
 fn guest_parts(suite: Suite, arch: Arch, source: &Source) -> Result<String> {
     let step = Step::percent(&format!("guest for {}: package lists of {}", arch.name(), suite.name()));
     let apt = apt(suite, arch.debian(), source)?;
-    let kernel = apt
-        .depends(arch.kernel())?
-        .into_iter()
-        .find(|name| name.starts_with("linux-image-"))
-        .ok_or_else(|| miette!("{} depends on no linux-image package; one was expected", arch.kernel()))?;
+    let kernel =
+        apt.depends(arch.kernel())?.into_iter().find(|name| name.starts_with("linux-image-")).ok_or_else(
+            || miette!("{} depends on no linux-image package; one was expected", arch.kernel()),
+        )?;
     step.say(&format!("guest for {}: packages", arch.name()));
     let files = apt.download(&[&kernel, "busybox-static"])?;
     step.say(&format!("guest for {}: unpacking", arch.name()));
-    let root = guest::root(arch)?;
-    if root.exists() {
-        std::fs::remove_dir_all(&root).map_err(|error| miette!("cannot remove {}: {error}", root.display()))?;
-    }
-    debian::unpack(&files, &root)?;
+    debian::unpack(&files, &guest::root(arch)?)?;
     Ok(kernel)
 }
 

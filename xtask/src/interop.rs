@@ -28,7 +28,7 @@ const FROM_VMIG: &str = "vmig.mig";
 ///
 /// For each case: start the guest, let it work its devices, save it, give the stream to vmig, load
 /// what vmig wrote, and see that the guest goes on. Needs `cargo xtask fetch` first; a case whose
-/// parts are not there is skipped, and says so. Guests are emulated (TCG); each case takes a minute or two.
+/// parts are not there is skipped, and says so. Guests are emulated (TCG); a case takes 10 to 40 seconds.
 #[derive(Debug, Args)]
 pub(crate) struct Interop {
     /// What vmig does with the stream in the middle
@@ -86,7 +86,9 @@ impl Interop {
         }
         let vmig = if self.without_vmig { None } else { Some(self.vmig()?) };
         if vmig.is_none() {
-            println!("WITHOUT VMIG: streams are copied as they are. This is NOT a proof of anything vmig does.");
+            println!(
+                "WITHOUT VMIG: streams are copied as they are. This is NOT a proof of anything vmig does."
+            );
         }
         let (mut passed, mut failed, mut skipped) = (0, 0, 0);
         for case in cases {
@@ -117,7 +119,9 @@ impl Interop {
         match (failed, skipped) {
             (0, 0) => Ok(()),
             (0, _) if !self.strict && passed > 0 => Ok(()),
-            (0, _) => Err(miette!(help = "cargo xtask fetch", "{skipped} cases were skipped (reasons above)")),
+            (0, _) => {
+                Err(miette!(help = "cargo xtask fetch", "{skipped} cases were skipped (reasons above)"))
+            }
             _ => Err(miette!("{failed} cases failed (reasons above)")),
         }
     }
@@ -154,9 +158,12 @@ impl Interop {
                 }
                 Outcome::Passed(format!("{} → {}: {detail}", from.version(), to.version()))
             }
-            Err(error) => {
-                Outcome::Failed(error.wrap_err(format!("{} → {} in {}", from.version(), to.version(), dir.display())))
-            }
+            Err(error) => Outcome::Failed(error.wrap_err(format!(
+                "{} → {} in {}",
+                from.version(),
+                to.version(),
+                dir.display()
+            ))),
         }
     }
 }
@@ -177,7 +184,8 @@ fn carry(case: &'static Case, dir: &Path, from: &Qemu, to: &Qemu, vmig: Option<&
         None => std::fs::copy(dir.join(FROM_QEMU), dir.join(FROM_VMIG)).into_diagnostic().map(drop)?,
     }
 
-    let mut destination = Machine::start(&site, to, End::Destination(FROM_VMIG)).wrap_err("the stream was not loaded")?;
+    let mut destination =
+        Machine::start(&site, to, End::Destination(FROM_VMIG)).wrap_err("the stream was not loaded")?;
     destination.wait_until_loaded().wrap_err("the stream was not loaded")?;
     let loaded = truth::carried(truth::ask(&mut destination, case)?);
     no_differences("the destination", &truth::differences(&queues, &loaded))?;
@@ -198,7 +206,8 @@ fn through_vmig(vmig: &Path, site: &Site, queues: &[truth::DeviceState]) -> Resu
         command
     };
     tools::output(&mut command(&["verify", FROM_QEMU, "-o", FROM_VMIG])).wrap_err("vmig verify")?;
-    let inspected = tools::output(&mut command(&["inspect", FROM_QEMU, "--json"])).wrap_err("vmig inspect --json")?;
+    let inspected =
+        tools::output(&mut command(&["inspect", FROM_QEMU, "--json"])).wrap_err("vmig inspect --json")?;
     no_differences("vmig inspect", &truth::differences(queues, &truth::from_inspect(&inspected)?))
 }
 

@@ -11,6 +11,7 @@ mod fetch;
 mod guest;
 mod interop;
 mod machine;
+mod man;
 mod progress;
 mod qemu;
 mod record;
@@ -30,6 +31,7 @@ enum Xtask {
     Record(record::Record),
     Test(ci::Test),
     Ci(ci::Ci),
+    Man(man::Man),
 }
 
 fn main() -> Result<()> {
@@ -39,5 +41,6 @@ fn main() -> Result<()> {
         Xtask::Record(command) => command.run(),
         Xtask::Test(command) => command.run(),
         Xtask::Ci(command) => command.run(),
+        Xtask::Man(command) => command.run(),
     }
 }

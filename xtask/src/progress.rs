@@ -30,7 +30,11 @@ impl Step {
     /// Sets how much is done, in percent.
     pub(crate) fn set_percent(&self, percent: f64) {
         if let Some(bar) = &self.bar {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "clamped to 0..=100"
+            )]
             bar.set_position(percent.clamp(0.0, 100.0) as u64);
         }
     }

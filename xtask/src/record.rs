@@ -131,7 +131,8 @@ fn slim(input: &Path, output: &Path) -> Result<Ram> {
         std::fs::rename(input, output).into_diagnostic()?;
         return Ok(Ram::Full);
     }
-    tools::output(Command::new(&vmig).arg("redact").arg(input).arg("-o").arg(output)).wrap_err("vmig redact")?;
+    tools::output(Command::new(&vmig).arg("redact").arg(input).arg("-o").arg(output))
+        .wrap_err("vmig redact")?;
     Ok(Ram::Slim)
 }
 
@@ -145,7 +146,9 @@ fn compress(input: &Path, output: &Path, ram: Ram) -> Result<u64> {
         std::io::copy(&mut File::open(input)?, &mut encoder)?;
         encoder.finish()?.metadata().map(|metadata| metadata.len())
     };
-    work().into_diagnostic().wrap_err_with(|| format!("cannot compress {} to {}", input.display(), output.display()))
+    work()
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot compress {} to {}", input.display(), output.display()))
 }
 
 /// A command line as it is of use to others: no loader, no firmware paths, no QMP socket, and of

@@ -48,7 +48,10 @@ pub(crate) fn ask(machine: &mut Machine<'_>, case: &Case) -> Result<Vec<DeviceSt
     for (position, device) in case.devices.iter().enumerate() {
         let under = |entry: &&Value| text(entry, "path").split('/').any(|part| part == device.id());
         let entry = list.iter().find(under).ok_or_else(|| {
-            miette!("QEMU lists no virtio device with the identifier {}; it was started with one", device.id())
+            miette!(
+                "QEMU lists no virtio device with the identifier {}; it was started with one",
+                device.id()
+            )
         })?;
         devices.push(DeviceState {
             path: case.path(position),
@@ -63,12 +66,16 @@ pub(crate) fn ask(machine: &mut Machine<'_>, case: &Case) -> Result<Vec<DeviceSt
 fn queues(machine: &mut Machine<'_>, path: &str) -> Result<Vec<QueueState>> {
     let mut queues = Vec::new();
     for index in 0.. {
-        let Ok(status) = machine.command("x-query-virtio-queue-status", &json!({ "path": path, "queue": index }))
+        let Ok(status) =
+            machine.command("x-query-virtio-queue-status", &json!({ "path": path, "queue": index }))
         else {
             break;
         };
         let member = |name: &str| {
-            status.get(name).and_then(Value::as_u64).ok_or_else(|| miette!("QEMU gave no `{name}` for {path}"))
+            status
+                .get(name)
+                .and_then(Value::as_u64)
+                .ok_or_else(|| miette!("QEMU gave no `{name}` for {path}"))
         };
         queues.push(QueueState {
             index,
@@ -92,9 +99,9 @@ pub(crate) fn from_inspect(json: &[u8]) -> Result<Vec<DeviceState>> {
     struct Inspection {
         devices: Vec<DeviceState>,
     }
-    let inspection: Inspection = serde_json::from_slice(json)
-        .into_diagnostic()
-        .wrap_err("`vmig inspect --json` was expected to print {\"devices\": [{\"path\", \"name\", \"queues\"}]}")?;
+    let inspection: Inspection = serde_json::from_slice(json).into_diagnostic().wrap_err(
+        "`vmig inspect --json` was expected to print {\"devices\": [{\"path\", \"name\", \"queues\"}]}",
+    )?;
     Ok(inspection.devices)
 }
 
@@ -142,14 +149,21 @@ impl DeviceState {
             found.push(format!("{path}: found the name {}", other.name));
         }
         if self.queues.len() != other.queues.len() {
-            found.push(format!("{path}: {} queues expected, found {}", self.queues.len(), other.queues.len()));
+            found.push(format!(
+                "{path}: {} queues expected, found {}",
+                self.queues.len(),
+                other.queues.len()
+            ));
         }
         for (queue, other) in self.queues.iter().zip(&other.queues) {
             for ((name, expected), (_name, actual)) in queue.fields().into_iter().zip(other.fields()) {
                 if let (Some(expected), Some(actual)) = (expected, actual)
                     && expected != actual
                 {
-                    found.push(format!("{path} queue {}: {name} {expected:#x} expected, found {actual:#x}", queue.index));
+                    found.push(format!(
+                        "{path} queue {}: {name} {expected:#x} expected, found {actual:#x}",
+                        queue.index
+                    ));
                 }
             }
         }
@@ -188,10 +202,9 @@ mod address {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-        value
-            .as_u64()
-            .or_else(|| value.as_str().and_then(hex))
-            .ok_or_else(|| D::Error::custom(format!("an address such as \"0x1f000\" was expected, found {value}")))
+        value.as_u64().or_else(|| value.as_str().and_then(hex)).ok_or_else(|| {
+            D::Error::custom(format!("an address such as \"0x1f000\" was expected, found {value}"))
+        })
     }
 }
 
@@ -211,7 +224,10 @@ mod tests {
 
         let mut said = truth.clone();
         said[0].queues[0].used_idx = 8;
-        assert_eq!(differences(&truth, &said), ["0000:00:03.0/virtio-net queue 0: used_idx 0x7 expected, found 0x8"]);
+        assert_eq!(
+            differences(&truth, &said),
+            ["0000:00:03.0/virtio-net queue 0: used_idx 0x7 expected, found 0x8"]
+        );
         assert_eq!(differences(&truth, &[]), ["0000:00:03.0/virtio-net: not there"]);
         assert_eq!(differences(&[], &truth), ["0000:00:03.0/virtio-net: QEMU has no such device"]);
     }

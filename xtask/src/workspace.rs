@@ -38,12 +38,16 @@ pub(crate) fn cargo_target() -> Result<PathBuf> {
 
 /// Creates a directory and its parents.
 pub(crate) fn create_dir(dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir).into_diagnostic().wrap_err_with(|| format!("cannot create {}", dir.display()))
+    std::fs::create_dir_all(dir)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot create {}", dir.display()))
 }
 
 /// Writes a file whole, naming it in the error.
 pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
-    std::fs::write(path, content).into_diagnostic().wrap_err_with(|| format!("cannot write {}", path.display()))
+    std::fs::write(path, content)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads a file whole, naming it in the error.

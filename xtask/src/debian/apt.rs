@@ -83,7 +83,8 @@ impl Apt {
         let mut command = self.command("apt-get");
         command.args(verb).args(["--print-uris", "-qq", "-o"]);
         command.arg(format!("Dir::Cache::archives={}/plan/", self.dir.display())).args(packages);
-        let said = String::from_utf8_lossy(&tools::output(command.current_dir(self.dir.join("plan")))?).into_owned();
+        let said =
+            String::from_utf8_lossy(&tools::output(command.current_dir(self.dir.join("plan")))?).into_owned();
         Ok(said.lines().filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect())
     }
 
@@ -108,7 +109,10 @@ impl Apt {
     fn files(&self, names: &[String], packages: &[&str]) -> Result<Vec<PathBuf>> {
         let files: Vec<PathBuf> = names.iter().map(|name| self.archives().join(name)).collect();
         if files.is_empty() {
-            return Err(miette!("apt named no file for {}; at least one package was expected", packages.join(" ")));
+            return Err(miette!(
+                "apt named no file for {}; at least one package was expected",
+                packages.join(" ")
+            ));
         }
         match files.iter().find(|file| !file.exists()) {
             Some(missing) => Err(miette!("apt succeeded, but {} is not there", missing.display())),

@@ -13,10 +13,8 @@ use super::suite::Suite;
 use crate::tools;
 
 /// Where Debian's own package puts the keyring.
-const INSTALLED: [&str; 2] = [
-    "usr/share/keyrings/debian-archive-keyring.gpg",
-    "usr/share/keyrings/debian-archive-keyring.pgp",
-];
+const INSTALLED: [&str; 2] =
+    ["usr/share/keyrings/debian-archive-keyring.gpg", "usr/share/keyrings/debian-archive-keyring.pgp"];
 
 /// The keyring under a root directory (`/` is the machine's own), if there is one.
 pub(crate) fn under(root: &Path) -> Option<PathBuf> {
@@ -37,7 +35,13 @@ pub(crate) fn of_this_machine() -> Result<PathBuf> {
 /// Fetches the lists of a release, with a keyring from an older release if the given one is too old.
 ///
 /// `dir` is where apt works; `keys` is where a newer keyring is unpacked.
-pub(crate) fn update_verified(dir: &Path, keys: &Path, suite: Suite, arch: &str, source: &Source) -> Result<Apt> {
+pub(crate) fn update_verified(
+    dir: &Path,
+    keys: &Path,
+    suite: Suite,
+    arch: &str,
+    source: &Source,
+) -> Result<Apt> {
     let apt = Apt::new(dir, suite, arch, source)?;
     let error = match apt.update() {
         Ok(()) => return Ok(apt),
@@ -48,7 +52,18 @@ pub(crate) fn update_verified(dir: &Path, keys: &Path, suite: Suite, arch: &str,
     }
     eprintln!("{}: the keys in {} cannot verify it", suite.name(), source.keyring.display());
     for older in Suite::ALL.into_iter().filter(|older| *older < suite).rev() {
-        let Ok(keyring) = newer_keyring(keys, older, arch, source) else { continue };
+        let keyring = match newer_keyring(keys, older, arch, source) {
+            Ok(keyring) => keyring,
+            Err(error) => {
+                eprintln!(
+                    "{}: no keyring from {} either: {}",
+                    suite.name(),
+                    older.name(),
+                    tools::words(&error)
+                );
+                continue;
+            }
+        };
         let apt = Apt::new(dir, suite, arch, &Source { keyring, ..source.clone() })?;
         if apt.update().is_ok() {
             eprintln!("{}: verified with the debian-archive-keyring of {}", suite.name(), older.name());
@@ -69,7 +84,7 @@ fn newer_keyring(keys: &Path, older: Suite, arch: &str, source: &Source) -> Resu
     if let Some(keyring) = under(&root) {
         return Ok(keyring);
     }
-    let apt = Apt::new(&root.join("apt"), older, arch, source)?;
+    let apt = Apt::new(&keys.join(format!("{}-apt", older.name())), older, arch, source)?;
     apt.update()?;
     super::unpack(&apt.download(&["debian-archive-keyring"])?, &root)?;
     under(&root).ok_or_else(|| miette!("debian-archive-keyring of {} holds no keyring", older.name()))
@@ -78,5 +93,7 @@ fn newer_keyring(keys: &Path, older: Suite, arch: &str, source: &Source) -> Resu
 /// Whether apt's words are about a missing key and not, say, the network.
 fn is_about_keys(error: &miette::Report) -> bool {
     let text = tools::words(error);
-    ["NO_PUBKEY", "is not signed", "Missing key", "couldn't be verified"].iter().any(|word| text.contains(word))
+    ["NO_PUBKEY", "is not signed", "Missing key", "couldn't be verified"]
+        .iter()
+        .any(|word| text.contains(word))
 }

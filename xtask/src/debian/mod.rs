@@ -13,9 +13,12 @@ use miette::{Result, WrapErr, miette};
 
 use crate::{tools, workspace};
 
-/// Unpacks packages into a root. Older packages have `lib` and `bin`, newer ones `usr/lib` and
+/// Unpacks packages into a root of their own; what was in it is removed. Older packages have `lib` and `bin`, newer ones `usr/lib` and
 /// `usr/bin`; they stay where they are, see [`find`].
 pub(crate) fn unpack(packages: &[PathBuf], root: &Path) -> Result<()> {
+    if root.exists() {
+        std::fs::remove_dir_all(root).map_err(|error| miette!("cannot empty {}: {error}", root.display()))?;
+    }
     workspace::create_dir(root)?;
     for package in packages {
         tools::output(Command::new("dpkg-deb").arg("-x").arg(package).arg(root))
@@ -28,7 +31,10 @@ pub(crate) fn unpack(packages: &[PathBuf], root: &Path) -> Result<()> {
 pub(crate) fn find(root: &Path, path: &str) -> Result<PathBuf> {
     let places = [root.join("usr").join(path), root.join(path)];
     places.into_iter().find(|place| place.exists()).ok_or_else(|| {
-        miette!("neither {path} nor usr/{path} is in {}; a fetched package was expected to hold it", root.display())
+        miette!(
+            "neither {path} nor usr/{path} is in {}; a fetched package was expected to hold it",
+            root.display()
+        )
     })
 }
 

@@ -48,7 +48,9 @@ impl Suite {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let named = |suite: &Self| {
             let series = suite.series();
-            text == suite.name() || text == series || text.strip_prefix(series).is_some_and(|x| x.starts_with('.'))
+            text == suite.name()
+                || text == series
+                || text.strip_prefix(series).is_some_and(|x| x.starts_with('.'))
         };
         Self::ALL.into_iter().find(named).ok_or_else(|| {
             format!("no Debian release with QEMU `{text}` is known; expected 7.2 (bookworm), 10 (trixie) or 11 (sid)")

@@ -38,7 +38,9 @@ struct Archive {
 impl Archive {
     fn add(&mut self, name: &str, kind: ModeFileType, mode: u32, content: &[u8]) -> Result<()> {
         self.inode += 1;
-        let size = u32::try_from(content.len()).into_diagnostic().wrap_err_with(|| format!("{name} is too large"))?;
+        let size = u32::try_from(content.len())
+            .into_diagnostic()
+            .wrap_err_with(|| format!("{name} is too large"))?;
         let header = Builder::new(name).ino(self.inode).nlink(1).mode(mode).set_mode_file_type(kind);
         let mut entry = header.write(&mut self.out, size);
         entry.write_all(content).into_diagnostic()?;

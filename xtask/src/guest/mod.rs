@@ -65,7 +65,8 @@ impl Guest {
         present(arch)?;
         let root = root(arch)?;
         let modules = modules::closure(&debian::find(&root, "lib/modules")?, &MODULES)?;
-        let archive = initramfs::archive(INIT, &workspace::read(&debian::find(&root, "bin/busybox")?)?, &modules)?;
+        let archive =
+            initramfs::archive(INIT, &workspace::read(&debian::find(&root, "bin/busybox")?)?, &modules)?;
         let initramfs = dir.join(format!("initramfs-{}.gz", arch.name()));
         workspace::write(&initramfs, archive)?;
         Ok(Self { kernel: kernel(&root)?, initramfs })
@@ -81,5 +82,7 @@ fn kernel(root: &Path) -> Result<PathBuf> {
         .filter_map(std::io::Result::ok)
         .find(named)
         .map(|entry| entry.path())
-        .ok_or_else(|| miette!("no vmlinuz in {}; the kernel's package was expected to hold one", boot.display()))
+        .ok_or_else(|| {
+            miette!("no vmlinuz in {}; the kernel's package was expected to hold one", boot.display())
+        })
 }

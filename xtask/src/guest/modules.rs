@@ -25,7 +25,10 @@ pub(crate) fn closure(dir: &Path, wanted: &[&str]) -> Result<Vec<Module>> {
     let mut files = BTreeMap::new();
     collect(dir, &mut files)?;
     if files.is_empty() {
-        return Err(miette!("no kernel module under {}; the kernel's package was expected to hold some", dir.display()));
+        return Err(miette!(
+            "no kernel module under {}; the kernel's package was expected to hold some",
+            dir.display()
+        ));
     }
     let mut loaded = Vec::new();
     for name in wanted {
@@ -82,7 +85,12 @@ fn decompress(file: &Path) -> Result<Vec<u8>> {
         Some("xz") => liblzma::read::XzDecoder::new(bytes.as_slice()).read_to_end(&mut content),
         Some("zst") => zstd::stream::copy_decode(bytes.as_slice(), &mut content).map(|()| 0),
         Some("ko") => return Ok(bytes),
-        _ => return Err(miette!("{} is compressed in an unknown way; .ko, .ko.xz or .ko.zst was expected", file.display())),
+        _ => {
+            return Err(miette!(
+                "{} is compressed in an unknown way; .ko, .ko.xz or .ko.zst was expected",
+                file.display()
+            ));
+        }
     };
     done.into_diagnostic().wrap_err_with(|| format!("cannot decompress {}", file.display()))?;
     Ok(content)

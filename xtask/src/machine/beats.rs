@@ -35,7 +35,9 @@ impl Beats {
         let (number, verdict) = beat.split_once(' ').unwrap_or((beat, ""));
         let expected = self.last + 1;
         if number.parse() != Ok(expected) {
-            return Err(miette!("beat {expected} was expected, found `{beat}`: the guest did not simply go on"));
+            return Err(miette!(
+                "beat {expected} was expected, found `{beat}`: the guest did not simply go on"
+            ));
         }
         if verdict != "ok" {
             return Err(miette!("beat {expected} was expected to be ok, found `{verdict}`"));
@@ -51,7 +53,8 @@ mod tests {
 
     #[test]
     fn beats_are_counted_across_both_consoles() {
-        let console = "boot\nVMIG-DEVICES vda eth0\nVMIG-BEAT 1 ok\nVMIG-BE".to_owned() + "AT 2 ok\nVMIG-BEAT 3 o";
+        let console =
+            "boot\nVMIG-DEVICES vda eth0\nVMIG-BEAT 1 ok\nVMIG-BE".to_owned() + "AT 2 ok\nVMIG-BEAT 3 o";
         let beats = Beats::read(&console).unwrap();
         assert_eq!(beats, Beats { last: 2, devices: "vda eth0".to_owned() });
     }

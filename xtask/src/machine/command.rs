@@ -46,13 +46,21 @@ pub(crate) fn arguments(command: &mut Command, case: &Case, machine: &str, guest
             "ttyS0"
         }
         Board::S390 => {
-            command.args(["-chardev", &format!("file,id=con,path={serial}"), "-device", "sclpconsole,chardev=con"]);
+            command.args([
+                "-chardev",
+                &format!("file,id=con,path={serial}"),
+                "-device",
+                "sclpconsole,chardev=con",
+            ]);
             "ttysclp0"
         }
     };
     command.arg("-kernel").arg(&guest.kernel).arg("-initrd").arg(&guest.initramfs);
     let devices = case.in_guest().join(",");
-    let append = format!("console={console} quiet loglevel=1 panic=-1 mitigations=off nokaslr vmig.devices={devices}");
+    let clock = clock(case.board);
+    let append = format!(
+        "console={console} quiet loglevel=1 panic=-1 mitigations=off nokaslr{clock} vmig.devices={devices}"
+    );
     command.args(["-append", &append]);
     command.args(case.arguments);
     for (position, device) in case.devices.iter().enumerate() {
@@ -60,6 +68,15 @@ pub(crate) fn arguments(command: &mut Command, case: &Case, machine: &str, guest
     }
     if let End::Destination(stream) = end {
         command.args(["-incoming", &format!("exec:cat {stream}")]);
+    }
+}
+
+/// Kernel parameters that keep the guest's clock going on a busy host. microvm has no timer to
+/// measure the processor's clock against but the PIT, and Linux hangs at boot if that goes wrong.
+fn clock(board: Board) -> &'static str {
+    match board {
+        Board::Microvm => " tsc_early_khz=2000000 tsc=reliable",
+        Board::Q35 | Board::I440fx | Board::S390 => "",
     }
 }
 
@@ -103,7 +120,8 @@ fn add_device(command: &mut Command, case: &Case, position: usize, device: Devic
         Board::S390 => "ccw",
     };
     let options = [format!("id={}", device.id()), case.place(position), backend, case.properties.to_owned()];
-    let options = options.iter().filter(|option| !option.is_empty()).fold(String::new(), |all, one| all + "," + one);
+    let options =
+        options.iter().filter(|option| !option.is_empty()).fold(String::new(), |all, one| all + "," + one);
     command.args(["-device", &format!("virtio-{driver}-{bus}{options}")]);
     match device {
         Device::Scsi => {

@@ -74,9 +74,12 @@ impl Site {
         }
         let output = self.output("port");
         for number in 1..=beats.last {
-            let line = output.lines().nth(usize::try_from(number - 1).unwrap_or(usize::MAX)).unwrap_or("nothing");
+            let line =
+                output.lines().nth(usize::try_from(number - 1).unwrap_or(usize::MAX)).unwrap_or("nothing");
             if line != format!("beat {number}") {
-                return Err(miette!("the console port was expected to carry `beat {number}`, it carried `{line}`"));
+                return Err(miette!(
+                    "the console port was expected to carry `beat {number}`, it carried `{line}`"
+                ));
             }
         }
         Ok(())
@@ -84,7 +87,8 @@ impl Site {
 
     /// What both ends have written to a file, one after the other.
     fn output(&self, kind: &str) -> String {
-        let of = |end: End<'_>| std::fs::read(self.dir.join(format!("{}.{kind}", end.name()))).unwrap_or_default();
+        let of =
+            |end: End<'_>| std::fs::read(self.dir.join(format!("{}.{kind}", end.name()))).unwrap_or_default();
         let bytes = [of(End::Source), of(End::Destination(""))].concat();
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -113,7 +117,8 @@ impl<'a> Machine<'a> {
         command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let command_line = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        let errors = std::fs::File::create(site.dir.join(format!("{}.stderr", end.name()))).into_diagnostic()?;
+        let errors =
+            std::fs::File::create(site.dir.join(format!("{}.stderr", end.name()))).into_diagnostic()?;
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -135,7 +140,8 @@ impl<'a> Machine<'a> {
     /// Waits until the guest has beaten up to a number.
     pub(crate) fn wait_for_beat(&mut self, number: u64) -> Result<Beats> {
         let site = self.site;
-        let what = || format!("beat {number} (beat {} was the last)", site.beats().map_or(0, |beats| beats.last));
+        let what =
+            || format!("beat {number} (beat {} was the last)", site.beats().map_or(0, |beats| beats.last));
         self.wait(TO_BEAT, what, |_machine| {
             let beats = site.beats()?;
             Ok((beats.last >= number).then_some(beats))
@@ -172,10 +178,14 @@ impl<'a> Machine<'a> {
     fn balloon(&mut self, mebibytes: u64) -> Result<()> {
         let bytes = mebibytes << 20;
         self.command("balloon", &json!({ "value": bytes }))?;
-        self.wait(TO_BEAT, || format!("the balloon to leave {mebibytes} MiB"), |machine| {
-            let balloon = machine.command("query-balloon", &Value::Null)?;
-            Ok((balloon.get("actual").and_then(Value::as_u64) == Some(bytes)).then_some(()))
-        })
+        self.wait(
+            TO_BEAT,
+            || format!("the balloon to leave {mebibytes} MiB"),
+            |machine| {
+                let balloon = machine.command("query-balloon", &Value::Null)?;
+                Ok((balloon.get("actual").and_then(Value::as_u64) == Some(bytes)).then_some(()))
+            },
+        )
     }
 
     /// Presses a key, which the keyboard puts into its event queue.
@@ -191,26 +201,36 @@ impl<'a> Machine<'a> {
     /// Writes the stopped machine to a file of the case's directory.
     pub(crate) fn save(&mut self, file: &str) -> Result<()> {
         self.command("migrate", &json!({ "uri": format!("exec:cat > {file}") }))?;
-        self.wait(TO_MIGRATE, || "the migration to complete".to_owned(), |machine| {
-            let status = machine.command("query-migrate", &Value::Null)?;
-            match text(&status, "status") {
-                "completed" => Ok(Some(())),
-                "failed" | "cancelled" => Err(miette!("the migration was expected to complete, QEMU says {status}")),
-                _ => Ok(None),
-            }
-        })
+        self.wait(
+            TO_MIGRATE,
+            || "the migration to complete".to_owned(),
+            |machine| {
+                let status = machine.command("query-migrate", &Value::Null)?;
+                match text(&status, "status") {
+                    "completed" => Ok(Some(())),
+                    "failed" | "cancelled" => {
+                        Err(miette!("the migration was expected to complete, QEMU says {status}"))
+                    }
+                    _ => Ok(None),
+                }
+            },
+        )
     }
 
     /// Waits until a destination has loaded its stream; it then stands still, as its source did.
     pub(crate) fn wait_until_loaded(&mut self) -> Result<()> {
-        self.wait(TO_MIGRATE, || "the stream to be loaded".to_owned(), |machine| {
-            let status = machine.command("query-status", &Value::Null)?;
-            match text(&status, "status") {
-                "inmigrate" => Ok(None),
-                "paused" | "postmigrate" => Ok(Some(())),
-                _ => Err(miette!("a paused machine was expected after loading, QEMU says {status}")),
-            }
-        })
+        self.wait(
+            TO_MIGRATE,
+            || "the stream to be loaded".to_owned(),
+            |machine| {
+                let status = machine.command("query-status", &Value::Null)?;
+                match text(&status, "status") {
+                    "inmigrate" => Ok(None),
+                    "paused" | "postmigrate" => Ok(Some(())),
+                    _ => Err(miette!("a paused machine was expected after loading, QEMU says {status}")),
+                }
+            },
+        )
     }
 
     /// Ends QEMU in good order, so that it lets go of its disks.
