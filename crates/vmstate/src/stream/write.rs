@@ -1,5 +1,6 @@
 //! Writing a stream again, with some of it replaced.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::head::{footer, marker, save_header};
@@ -102,10 +103,15 @@ impl Stream {
         Ok(())
     }
 
-    /// The new body of each record, where there is one.
-    fn replacements(&self, replace: &mut dyn FnMut(&Section) -> Option<Vec<u8>>) -> Vec<Option<Vec<u8>>> {
-        let body = |record: &Record| match record {
-            Record::Section(section) => replace(section).or_else(|| section.body().map(<[u8]>::to_vec)),
+    /// The body of each record to be written, where there is one: a new one, or the one that was kept.
+    fn replacements<'a>(
+        &'a self,
+        replace: &mut dyn FnMut(&Section) -> Option<Vec<u8>>,
+    ) -> Vec<Option<Cow<'a, [u8]>>> {
+        let body = |record: &'a Record| match record {
+            Record::Section(section) => {
+                replace(section).map(Cow::Owned).or(section.body().map(Cow::Borrowed))
+            }
             Record::Command { .. } | Record::Eof { .. } => None,
         };
         self.records.iter().map(body).collect()
@@ -114,15 +120,15 @@ impl Stream {
     /// The sections that were replaced, with their new bodies.
     fn replaced<'a>(
         &'a self,
-        bodies: &'a [Option<Vec<u8>>],
-    ) -> impl Iterator<Item = (&'a Section, &'a Vec<u8>)> {
+        bodies: &'a [Option<Cow<'a, [u8]>>],
+    ) -> impl Iterator<Item = (&'a Section, &'a [u8])> {
         self.records.iter().zip(bodies).filter_map(|(record, body)| match (record, body) {
-            (Record::Section(section), Some(body)) => Some((section, body)),
+            (Record::Section(section), Some(body)) => Some((section, body.as_ref())),
             _ => None,
         })
     }
 
-    fn check_mapped_ram(&self, origin: u64, bodies: &[Option<Vec<u8>>]) -> Result<(), WriteError> {
+    fn check_mapped_ram(&self, origin: u64, bodies: &[Option<Cow<'_, [u8]>>]) -> Result<(), WriteError> {
         let is_mapped = self.ram.iter().flat_map(|ram| &ram.blocks).any(|block| block.mapped.is_some());
         let list = self.sections().filter(|section| section.is_ram() && section.kind == Kind::Start).last();
         let Some(list) = list.filter(|_| is_mapped) else { return Ok(()) };
@@ -147,7 +153,7 @@ impl Stream {
         &self,
         offset: u64,
         command: &Command,
-        bodies: &[Option<Vec<u8>>],
+        bodies: &[Option<Cow<'_, [u8]>>],
     ) -> Result<Command, WriteError> {
         let Command::Packaged { bytes } = command else { return Ok(command.clone()) };
         let mut now = u64::from(*bytes);
