@@ -172,3 +172,39 @@ fn a_capability_that_is_off_is_refused_where_it_is_known() {
     let says = "Capability mapped-ram is on, but received capability is off";
     assert_eq!(verdict.reasons[0].qemu_message.as_deref(), Some(says));
 }
+
+#[test]
+fn a_defect_is_cited_where_it_is_behind_a_reason() {
+    let case = Case::open("x86-i440fx-net-blk-q10.0--to11.1");
+    let verdict = case.source.onto(&case.full());
+    assert!(verdict.reasons.iter().all(|reason| reason.defect == Some("forced-queue-size")), "{verdict:#?}");
+    let misspelt = load(&fixtures().join("x86-q35-kitchen-q5.2.mig.zst"));
+    let verdict = misspelt.onto(&misspelt.profile());
+    assert_eq!(verdict.reasons[0].defect, Some("misspelt-page-poison"));
+}
+
+/// As QEMU 10.0 lists the device, with what matters here.
+const PMEM: &str = r#"bus: main-system-bus
+  type System
+  dev: q35-pcihost, id ""
+    bus: pcie.0
+      type PCIE
+      dev: virtio-pmem-pci, id "pm"
+        disable-modern = false
+        addr = 0b.0
+        bus: virtio-bus
+          type virtio-pci-bus
+          dev: virtio-pmem, id ""
+            memaddr = 4294967296 (0x100000000)
+"#;
+
+#[test]
+fn a_device_without_a_section_is_warned_of() {
+    let case = Case::open("x86-q35m52-netblkscsi-q11.1--to7.2");
+    let record: QmpRecord = serde_json::from_value(serde_json::json!({ "qtree": PMEM })).unwrap();
+    let verdict = case.source.onto(&case.full().merge(from_qmp_record(&record)));
+    assert_eq!(verdict.outcome, Outcome::Loads);
+    let [warning] = verdict.warnings.as_slice() else { panic!("{verdict:#?}") };
+    assert_eq!((warning.code, warning.defect), (code::NOT_MIGRATED, Some("pmem-without-section")));
+    assert_eq!(warning.device.as_deref(), Some("0000:00:0b.0/virtio-pmem"));
+}

@@ -8,13 +8,13 @@
     reason = "a test may panic"
 )]
 
-#[path = "../../virtio/tests/common/mod.rs"]
 mod common;
 
-use common::{Fixture, bytes, fixture, names};
+use common::{Fixture, bytes, decode, fixture, names};
+use compat::defect;
 use compat::edit::{self, Change, EditError};
 use compat::state::State;
-use virtio::guest::{Content, Guest};
+use virtio::guest::Content;
 use vmstate::stream::Stream;
 
 fn written(stream: &Stream, fixture: &Fixture) -> Vec<u8> {
@@ -46,15 +46,9 @@ fn edited(fixture: &Fixture, changes: &[&str]) -> Result<Vec<u8>, EditError> {
 
 /// Scans and decodes a stream that was written, and gives its state.
 fn state_of(bytes: &[u8]) -> State {
-    let scan = Stream::scan(&bytes, &mut |_| ());
-    assert!(scan.stopped.is_none(), "{:?}", scan.stopped);
-    let guest = Guest::decode(&scan.stream, &bytes);
-    for section in scan.stream.sections() {
-        if let Some(content) = guest.content(section) {
-            assert!(content.is_ok(), "{content:?}");
-        }
-    }
-    State::new(&scan.stream, &guest)
+    let decoded = decode(bytes);
+    decoded.contents().for_each(|content| assert!(content.is_ok(), "{content:?}"));
+    State::new(&decoded.stream, &decoded.guest)
 }
 
 const KITCHEN: &str = "x86-q35-kitchen-q10.0";
@@ -67,16 +61,15 @@ fn a_change_is_made_and_nothing_else() {
     let differences = compat::diff::states(&State::new(&fixture.stream, &fixture.guest), &state_of(&bytes));
     let paths: Vec<_> =
         differences.iter().flat_map(|section| &section.differences).map(|d| d.path.as_str()).collect();
-    assert_eq!(paths, ["device.mac"]);
+    assert_eq!(paths, ["core.config", "device.mac"]);
 }
 
 #[test]
 fn features_change_in_every_place_that_has_them() {
     let fixture = fixture(KITCHEN);
     let bytes = edited(&fixture, &[&format!("{NET}.core.guest_features-=MRG_RXBUF,RING_RESET")]).unwrap();
-    let scan = Stream::scan(&bytes, &mut |_| ());
-    let guest = Guest::decode(&scan.stream, &bytes);
-    let (_, device) = guest.devices(&scan.stream).next().unwrap();
+    let decoded = decode(&bytes);
+    let (_, device) = decoded.guest.devices(&decoded.stream).next().unwrap();
     let loaded = device.loaded.as_ref().unwrap();
     assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
     let names = loaded.features.names(device.kind.features);
@@ -93,9 +86,9 @@ fn a_dropped_subsection_and_another_machine_keep_the_description_true() {
     assert_eq!(state.configuration.as_ref().unwrap().machine(), "pc-q35-9.2.1");
     assert!(state.section(blk, 0).unwrap().state.pointer("/core/subsections/started").is_none());
     // Every section is still found by the description, not by its footer.
-    let scan = Stream::scan(&bytes, &mut |_| ());
-    let description = scan.stream.description.as_ref().unwrap();
-    for section in scan.stream.sections().filter(|section| section.body().is_some()) {
+    let stream = decode(&bytes).stream;
+    let description = stream.description.as_ref().unwrap();
+    for section in stream.sections().filter(|section| section.body().is_some()) {
         let described = description.desc.device(&section.name, section.instance).unwrap().body_size();
         assert_eq!(described, Some(section.body_bytes), "{}", section.name);
     }
@@ -127,18 +120,31 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
     assert!(text.starts_with("0000:00:02.0/virtio-blk would not load: VM0304: "), "{text}");
 }
 
+/// QEMU writes the parameters of this request, and reads back none.
+#[test]
+fn what_belongs_to_a_device_is_looked_at_too() {
+    let fixture = fixture("x86-q35-scsi-ioerr-q10.0");
+    let unmap = ["cdb=42000000000000001800000000000000", "disk.buflen=512", "disk.sector_count=0"];
+    let data = format!("data={}", "05".repeat(24));
+    let request = "0000:00:03.0/0:0:0/scsi-disk.qdev.requests[0]";
+    let changes: Vec<_> =
+        unmap.into_iter().chain([data.as_str()]).map(|field| format!("{request}.{field}")).collect();
+    let changes: Vec<_> = changes.iter().map(String::as_str).collect();
+    let error = edited(&fixture, &changes).unwrap_err().to_string();
+    assert!(error.starts_with("0000:00:03.0/0:0:0/scsi-disk would not load: VM0503: "), "{error}");
+}
+
 #[test]
 fn the_misspelt_subsection_of_qemu_5_2_is_repaired() {
     let fixture = fixture("x86-q35-kitchen-q5.2");
     let mut state = State::new(&fixture.stream, &fixture.guest);
-    let repairs = edit::repair(&mut state);
-    assert_eq!(repairs.iter().map(|repair| repair.code).collect::<Vec<_>>(), ["VM0440"]);
-    assert!(edit::repair(&mut state).is_empty(), "it is mended");
+    let repairs = defect::repair(&mut state);
+    assert_eq!(repairs.iter().map(|repair| repair.defect).collect::<Vec<_>>(), ["misspelt-page-poison"]);
+    assert!(defect::repair(&mut state).is_empty(), "it is mended");
     let bytes = written(&state.apply(&fixture.stream).unwrap(), &fixture);
-    let scan = Stream::scan(&bytes, &mut |_| ());
-    let guest = Guest::decode(&scan.stream, &bytes);
-    let balloon = scan.stream.section("0000:00:06.0/virtio-balloon", 0).unwrap();
-    let Some(Ok(Content::Device(device))) = guest.content(balloon) else { panic!("not a device") };
+    let decoded = decode(&bytes);
+    let balloon = decoded.stream.section("0000:00:06.0/virtio-balloon", 0).unwrap();
+    let Some(Ok(Content::Device(device))) = decoded.guest.content(balloon) else { panic!("not a device") };
     assert!(device.loaded.as_ref().unwrap().findings.is_empty());
     let body = balloon.body().unwrap();
     assert!(body.windows(34).any(|name| name == b"virtio-balloon-device/page-poison\0"));

@@ -9,6 +9,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod buffer;
 pub mod document;
 mod page;
 mod reading;

@@ -62,3 +62,22 @@ fn every_verb_takes_every_container() {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn a_redacted_save_image_is_a_stream_without_xml() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("shared.mig");
+    let shared = shared.to_str().unwrap();
+    let output = run(&format!("redact fixtures/containers/microvm-q10.0.save.zst -o {shared} --identities"));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let bytes = std::fs::read(shared).unwrap();
+    assert!(bytes.starts_with(b"QEVM"));
+    let has = |what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+    assert!(!has(b"<domain") && !has(b"b5b7f2c4-2d0e-4a53-9f0e-5f6f8f1f0c11") && !has(b"/var/lib"));
+    for verb in ["inspect", "verify"] {
+        assert!(run(&format!("{verb} {shared}")).status.success(), "{verb}");
+    }
+    let check = run(&format!("check {shared} --onto fixtures/containers/microvm-q10.0.save.zst --json"));
+    let verdict: Value = serde_json::from_slice(&check.stdout).unwrap();
+    assert_eq!(verdict["reasons"], Value::Array(Vec::new()));
+}

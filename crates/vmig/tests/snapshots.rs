@@ -26,7 +26,7 @@ snapshots! {
     ccw_legacy_big_endian: "inspect fixtures/s390x-ccw-legacy-q10.0.mig.zst";
     kitchen: "inspect fixtures/x86-q35-kitchen-q11.1.mig.zst";
     requests_in_flight: "inspect fixtures/x86-q35-blk-ioerr-q11.1.mig.zst --device 0000:00:03.0";
-    scsi_requests_in_flight: "inspect fixtures/x86-q35-scsi-ioerr-q10.0.mig.zst --section 0000:00:02.0/0:0:0/scsi-disk";
+    scsi_requests_in_flight: "inspect fixtures/x86-q35-scsi-ioerr-q10.0.mig.zst --section 0000:00:03.0/0:0:0/scsi-disk";
     console_element_in_flight: "inspect fixtures/x86-q35-serial-blocked-q10.0.mig.zst";
     gpu: "inspect fixtures/x86-q35-gpu-q5.2.mig.zst";
     misspelt_subsection: "inspect fixtures/x86-q35-kitchen-q5.2.mig.zst --device 0000:00:06.0";
@@ -45,6 +45,9 @@ snapshots! {
     explain_no_code: "explain VM9999";
     explain_message: "explain Features 0x1c0010130afffaf unsupported. Allowed features: 0x10179bfffef --device virtio-net";
     explain_message_json: "explain --json VQ 0 vring.num 1024 exceeds allocated max 256";
+    explain_masked_message: "explain Features 0x00000000000000000000010110006e54 unsupported. Allowed features: 0x00000000000000000000010159006e54";
+    explain_defects: "explain --defects";
+    explain_defect_json: "explain --json misspelt-page-poison";
     explain_unknown_message: "explain nothing of the kind";
     schema_net: "schema virtio-net";
     schema_of_nothing: "schema virtio-none";
@@ -57,6 +60,7 @@ snapshots! {
     check_refused: "check fixtures/x86-q35m52-netblkscsi-q10.0.mig.zst --onto fixtures/loads/x86-q35m52-netblkscsi-q10.0--fail-blk-discard.json --onto fixtures/loads/x86-q35m52-netblkscsi-q10.0--fail-blk-discard.mig.zst";
     check_loads: "check fixtures/s390x-ccw-legacy-q7.2.mig.zst --onto fixtures/loads/s390x-ccw-legacy-q7.2--to10.0.json --onto fixtures/loads/s390x-ccw-legacy-q7.2--to10.0.mig.zst";
     check_cannot_tell: "check fixtures/s390x-ccw-legacy-q7.2.mig.zst --onto fixtures/loads/s390x-ccw-legacy-q7.2--to10.0.mig.zst";
+    check_known_defect: "check fixtures/x86-i440fx-net-blk-q10.0.mig.zst --onto fixtures/loads/x86-i440fx-net-blk-q10.0--to11.1.json --onto fixtures/loads/x86-i440fx-net-blk-q10.0--to11.1.mig.zst";
     check_json: "check --json fixtures/x86-q35m52-netblkscsi-q10.0.mig.zst --onto fixtures/loads/x86-q35m52-netblkscsi-q10.0--fail-ram-64.mig.zst";
     profile_of_a_stream: "profile fixtures/s390x-ccw-legacy-q7.2.mig.zst";
     diff: "diff fixtures/x86-q35-packed-q7.2.mig.zst fixtures/x86-q35-packed-q10.0.mig.zst";

@@ -37,6 +37,33 @@ if [ -e /sys/class/net/eth0 ]; then
     ip link set eth0 up
 fi
 
+# Where the registers of the network device are that tell its configuration, if they are in memory: QEMU has
+# those of a modern PCI device in BAR 4, those of an MMIO device behind 0x100. The drivers read them once.
+net_registers=
+find_net_registers() {
+    where=$(readlink -f /sys/class/net/eth0/device/..)
+    if [ -f "$where/resource" ]; then
+        base=$(sed -n '5s/ .*//p' "$where/resource")
+        [ "$((base))" = 0 ] || net_registers=$((base + 0x2000))
+    else
+        base=$(sed -n "s/^ *\([0-9a-f]*\)-[0-9a-f]* : ${where##*/}.*/0x\1/p" /proc/iomem | head -n 1)
+        [ -z "$base" ] || net_registers=$((base + 0x100))
+    fi
+}
+
+# What the device says that its address is: where that is not the interface's, the interface takes it.
+mac=
+follow_mac() {
+    [ -n "$net_registers" ] || return
+    low=$(devmem "$net_registers" 32 2> /tmp/err) && high=$(devmem $((net_registers + 4)) 16 2> /tmp/err) || return
+    found=$(printf '%02x:%02x:%02x:%02x:%02x:%02x' $((low & 255)) $((low >> 8 & 255)) $((low >> 16 & 255)) \
+        $((low >> 24 & 255)) $((high & 255)) $((high >> 8 & 255)))
+    [ "$found" = "$mac" ] && return
+    [ -z "$mac" ] || ip link set eth0 address "$found"
+    mac=$found
+    echo "VMIG-MAC $mac"
+}
+
 # Blocks a disk is written in turn: 4096 bytes, told apart by the beat that wrote them.
 blocks=256
 
@@ -71,6 +98,7 @@ check_rng() {
     [ "$(head -c 16 /dev/hwrng 2> /tmp/err | wc -c)" = 16 ] || bad="$bad rng"
 }
 
+[ ! -e /sys/class/net/eth0 ] || find_net_registers
 echo "VMIG-DEVICES$devices"
 
 beat=0
@@ -80,7 +108,7 @@ while true; do
     for device in $devices; do
         case "$device" in
             vda | sda) check_disk "/dev/$device" "$beat" ;;
-            eth0) check_net ;;
+            eth0) follow_mac; check_net ;;
             port) echo "beat $beat" > "$port" || bad="$bad port" ;;
             rng) check_rng ;;
         esac

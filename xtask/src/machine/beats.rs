@@ -11,6 +11,8 @@ pub(crate) struct Beats {
     pub(crate) last: u64,
     /// The devices that the guest works, as it listed them at its start.
     pub(crate) devices: String,
+    /// The MAC addresses that its network device had, in turn, if it can see them.
+    pub(crate) macs: Vec<String>,
 }
 
 impl Beats {
@@ -22,6 +24,8 @@ impl Beats {
         for line in complete.lines() {
             if let Some((_before, devices)) = line.split_once("VMIG-DEVICES") {
                 beats.devices = devices.trim().to_owned();
+            } else if let Some((_before, mac)) = line.split_once("VMIG-MAC ") {
+                beats.macs.push(mac.trim().to_owned());
             } else if let Some((_before, beat)) = line.split_once("VMIG-BEAT ") {
                 beats.next(beat.trim())?;
             } else if line.contains("Kernel panic") {
@@ -53,10 +57,14 @@ mod tests {
 
     #[test]
     fn beats_are_counted_across_both_consoles() {
-        let console =
-            "boot\nVMIG-DEVICES vda eth0\nVMIG-BEAT 1 ok\nVMIG-BE".to_owned() + "AT 2 ok\nVMIG-BEAT 3 o";
+        let console = "boot\nVMIG-DEVICES vda eth0\nVMIG-MAC 52:54:00:12:34:56\nVMIG-BEAT 1 ok\nVMIG-BE"
+            .to_owned()
+            + "AT 2 ok\nVMIG-BEAT 3 o";
         let beats = Beats::read(&console).unwrap();
-        assert_eq!(beats, Beats { last: 2, devices: "vda eth0".to_owned() });
+        assert_eq!(
+            beats,
+            Beats { last: 2, devices: "vda eth0".to_owned(), macs: vec!["52:54:00:12:34:56".to_owned()] }
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! QEMU's command line for a case: the same on both ends, but for where the console goes and for
-//! `-incoming`.
+//! QEMU's command line for a case: the same on both ends, but for where the console goes, for `-incoming`,
+//! and for what a destination is to lack.
 
 use std::process::Command;
 
@@ -13,6 +13,32 @@ pub(crate) enum End<'a> {
     Source,
     /// Loads a stream, a file in the machine's directory.
     Destination(&'a str),
+    /// Stands still as it was started.
+    Fresh(Shape),
+    /// Waits to be told what to load.
+    Waiting(Shape),
+}
+
+/// What a destination is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As the source.
+    Same,
+    /// Its disk does not offer EVENT_IDX, which Linux uses where it is offered.
+    LacksEventIdx,
+    /// Its disk's queue has 64 entries, which is fewer than Linux takes where they are offered.
+    SmallQueue,
+}
+
+impl Shape {
+    /// The properties of the disk that make it so.
+    fn disk(self) -> &'static str {
+        match self {
+            Self::Same => "",
+            Self::LacksEventIdx => ",event_idx=off",
+            Self::SmallQueue => ",queue-size=64",
+        }
+    }
 }
 
 impl End<'_> {
@@ -21,6 +47,15 @@ impl End<'_> {
         match self {
             Self::Source => "source",
             Self::Destination(_) => "destination",
+            Self::Fresh(_) => "fresh",
+            Self::Waiting(_) => "waiting",
+        }
+    }
+
+    fn shape(self) -> Shape {
+        match self {
+            Self::Source | Self::Destination(_) => Shape::Same,
+            Self::Fresh(shape) | Self::Waiting(shape) => shape,
         }
     }
 }
@@ -59,16 +94,19 @@ pub(crate) fn arguments(command: &mut Command, case: &Case, machine: &str, guest
     let devices = case.in_guest().join(",");
     let clock = clock(case.board);
     let append = format!(
-        "console={console} quiet loglevel=1 panic=-1 mitigations=off nokaslr{clock} vmig.devices={devices}"
+        "console={console} quiet loglevel=1 panic=-1 mitigations=off nokaslr iomem=relaxed{clock} vmig.devices={devices}"
     );
     command.args(["-append", &append]);
     command.args(case.arguments);
     for (position, device) in case.devices.iter().enumerate() {
         add_device(command, case, position, *device, end);
     }
-    if let End::Destination(stream) = end {
-        command.args(["-incoming", &format!("exec:cat {stream}")]);
-    }
+    match end {
+        End::Source => command,
+        End::Destination(stream) => command.args(["-incoming", &format!("exec:cat {stream}")]),
+        End::Fresh(_) => command.arg("-S"),
+        End::Waiting(_) => command.args(["-incoming", "defer"]),
+    };
 }
 
 /// Kernel parameters that keep the guest's clock going on a busy host. microvm has no timer to
@@ -88,6 +126,9 @@ pub(crate) fn memory(board: Board) -> (u64, u64) {
     }
 }
 
+/// The address of the network device.
+pub(crate) const MAC: &str = "52:54:00:12:34:56";
+
 /// Names of the disk images in a case's directory.
 pub(crate) const DISKS: [&str; 2] = ["blk.img", "scsi.img"];
 
@@ -99,11 +140,11 @@ fn add_device(command: &mut Command, case: &Case, position: usize, device: Devic
             command.args(["-netdev", "user,id=net-backend,restrict=on"]);
             // Option ROMs are RAM blocks, and their size differs from release to release.
             let rom = if pci { ",romfile=" } else { "" };
-            ("net", format!("netdev=net-backend,mac=52:54:00:12:34:56{rom}"))
+            ("net", format!("netdev=net-backend,mac={MAC}{rom}"))
         }
         Device::Blk => {
             command.args(["-drive", &format!("if=none,id=blk-backend,format=raw,file={blk_image}")]);
-            ("blk", "drive=blk-backend".to_owned())
+            ("blk", format!("drive=blk-backend{}", end.shape().disk()))
         }
         Device::Rng => {
             command.args(["-object", "rng-random,id=rng-backend,filename=/dev/urandom"]);

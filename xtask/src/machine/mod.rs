@@ -25,6 +25,9 @@ const TO_START: Duration = Duration::from_secs(60);
 const TO_BEAT: Duration = Duration::from_secs(420);
 const TO_MIGRATE: Duration = Duration::from_secs(240);
 
+/// The name of the second QMP socket, beside that of the machine's own.
+const SECOND: &str = "qmp2";
+
 /// How often something is looked at while waiting for it.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -67,6 +70,11 @@ impl Site {
         Ok(beats)
     }
 
+    /// The MAC addresses that the guest saw its network device have, in turn.
+    pub(crate) fn macs(&self) -> Result<Vec<String>> {
+        self.beats().map(|beats| beats.macs)
+    }
+
     /// Sees that the console port, if there is one, has carried a line for every beat.
     pub(crate) fn check_port(&self, beats: &Beats) -> Result<()> {
         if !self.case.devices.contains(&Device::Console) {
@@ -102,7 +110,7 @@ pub(crate) struct Machine<'a> {
     child: Child,
     qmp: Qmp,
     command_line: Vec<String>,
-    _socket: TempDir,
+    sockets: TempDir,
 }
 
 impl<'a> Machine<'a> {
@@ -114,7 +122,9 @@ impl<'a> Machine<'a> {
         let mut command = qemu.command()?;
         command.current_dir(&site.dir);
         command::arguments(&mut command, site.case, &site.machine_type, &site.guest, end);
-        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
+        for socket in [&socket, &socket_dir.path().join(SECOND)] {
+            command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
+        }
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let command_line = words.map(|word| word.to_string_lossy().into_owned()).collect();
         let errors =
@@ -129,7 +139,12 @@ impl<'a> Machine<'a> {
         let mut guard = Guard(Some(child));
         let qmp = guard.connect(&socket).wrap_err_with(|| said(&site.dir, end.name()))?;
         let child = guard.0.take().ok_or_else(|| miette!("QEMU ended"))?;
-        Ok(Self { site, end: end.name(), child, qmp, command_line, _socket: socket_dir })
+        Ok(Self { site, end: end.name(), child, qmp, command_line, sockets: socket_dir })
+    }
+
+    /// A QMP socket that nobody is connected to: QEMU speaks with one client on each.
+    pub(crate) fn second_socket(&self) -> PathBuf {
+        self.sockets.path().join(SECOND)
     }
 
     /// The command line QEMU was started with.
@@ -231,6 +246,32 @@ impl<'a> Machine<'a> {
                 }
             },
         )
+    }
+
+    /// Has a waiting destination load a stream; what it says if it does not, by which it ends itself.
+    pub(crate) fn load(&mut self, file: &str) -> Result<Option<String>> {
+        self.command("migrate-incoming", &json!({ "uri": format!("exec:cat {file}") }))?;
+        let start = Instant::now();
+        while start.elapsed() <= TO_MIGRATE {
+            let ended = self.child.try_wait().into_diagnostic()?;
+            if let Some(status) = ended {
+                let path = self.site.dir.join(format!("{}.stderr", self.end));
+                let said = String::from_utf8_lossy(&workspace::read(&path)?).into_owned();
+                return match status.code() {
+                    Some(1) => Ok(Some(said)),
+                    _ => {
+                        Err(miette!("QEMU ended with {status} on a stream it was to load or refuse: {said}"))
+                    }
+                };
+            }
+            // An answer that does not come any more is that of a QEMU that is about to end.
+            let status = self.command("query-status", &Value::Null).unwrap_or_default();
+            if ["paused", "postmigrate"].contains(&text(&status, "status")) {
+                return Ok(None);
+            }
+            sleep(GLANCE);
+        }
+        Err(miette!("waited {} s for a stream to be loaded", TO_MIGRATE.as_secs()))
     }
 
     /// Ends QEMU in good order, so that it lets go of its disks.

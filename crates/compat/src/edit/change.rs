@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::features::Set;
-use super::{device_of, path};
+use super::{device_of, mac, path};
 use crate::state::State;
 
 /// `TARGET=VALUE`, `TARGET+=VALUE` or `TARGET-=VALUE`.
@@ -105,10 +105,15 @@ impl Change {
             return Err(wrong("+= and -= are for core.guest_features".to_owned()));
         }
         let title = section.title();
+        let before = mac::of(&section.state);
         path::set(&mut section.state, &field, &self.value).map_err(|error| match error {
             path::SetError::NoField(known) => ChangeError::NoField { section: title, field, known },
             path::SetError::Value(message) => wrong(message),
-        })
+        })?;
+        if let Some(before) = before {
+            mac::follow(&mut section.state, before);
+        }
+        Ok(())
     }
 
     /// The section and the field of the target: section names have dots too, so the longest one that fits.

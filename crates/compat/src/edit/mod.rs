@@ -1,11 +1,11 @@
-//! Changes to a guest's state: `SECTION.FIELD=VALUE`, `+=` and `-=` for features, and known repairs.
+//! Changes to a guest's state: `SECTION.FIELD=VALUE`, `+=` and `-=` for features.
 //!
 //! A change is made to the [`State`], checked by loading what comes of it, and refused if it would not load.
 
 mod change;
 mod features;
+mod mac;
 mod path;
-mod repair;
 
 use serde_json::Value;
 use virtio::finding::{Finding, Severity};
@@ -15,9 +15,8 @@ use vmstate::source::Source;
 use vmstate::stream::{Section, Stream};
 
 pub use change::{Change, ChangeError, Operator};
-pub use repair::{Repair, repair};
 
-use crate::state::{ApplyError, State};
+use crate::state::{ApplyError, State, content_json};
 
 /// Why an edit is refused.
 #[derive(Debug, thiserror::Error)]
@@ -69,34 +68,46 @@ pub fn check(
 ) -> Result<(), EditError> {
     let after = Guest::decode(changed, source);
     for section in changed.sections() {
-        let Some(Ok(Content::Device(device))) = after.content(section) else { continue };
         let title = section.name.clone();
         let refused = |reason: String| EditError::WouldNotLoad { section: title.clone(), reason };
-        let loaded = device.loaded.as_ref().map_err(|error| refused(error.to_string()))?;
+        let was = original.section(&section.name, section.instance).and_then(|section| read(before, section));
+        let content = match (read(&after, section), &was) {
+            (Some(Ok(content)), _) => content,
+            (Some(Err(error)), Some(Ok(_))) => return Err(refused(error.to_string())),
+            (Some(Err(_)) | None, _) => continue,
+        };
         let wanted = state.section(&section.name, section.instance).map(|section| &section.state);
-        let is = serde_json::to_value(&loaded.state).unwrap_or_default();
-        if let Some(field) = wanted.and_then(|wanted| first_difference(wanted, &is)) {
+        if let (Some(wanted), Some(is)) = (wanted, content_json(content))
+            && let Some(field) = first_difference(wanted, &is)
+        {
             return Err(EditError::NoField { section: title, field });
         }
-        let known =
-            original.section(&section.name, section.instance).map(|section| findings(before, section));
-        let is_known = |finding: &Finding| known.as_ref().is_some_and(|known| known.contains(&finding));
-        let new = loaded.findings.iter().find(|f| f.severity() != Severity::Warning && !is_known(f));
-        if let Some(finding) = new {
+        let known: Vec<_> = was.and_then(Result::ok).into_iter().flat_map(findings).collect();
+        let is_new = |finding: &&Finding| finding.severity() != Severity::Warning && !known.contains(finding);
+        if let Some(finding) = findings(content).find(is_new) {
             return Err(refused(format!("{}: {finding}", finding.code())));
         }
     }
     Ok(())
 }
 
-/// The findings of a device.
-fn findings<'a>(guest: &'a Guest, section: &Section) -> Vec<&'a Finding> {
-    match guest.content(section) {
-        Some(Ok(Content::Device(device))) => {
-            device.loaded.iter().flat_map(|loaded| &loaded.findings).collect()
-        }
-        _ => Vec::new(),
-    }
+/// What was read of a section, or why it could not be.
+fn read<'a>(guest: &'a Guest, section: &Section) -> Option<Result<&'a Content, &'a vmstate::Error>> {
+    let content = guest.content(section)?.as_ref();
+    Some(content.and_then(|content| match content {
+        Content::Device(device) => device.loaded.as_ref().map(|_| content),
+        _ => Ok(content),
+    }))
+}
+
+/// What is wrong with a section's state.
+fn findings(content: &Content) -> impl Iterator<Item = &Finding> {
+    let findings = match content {
+        Content::Device(device) => device.loaded.as_ref().ok().map(|loaded| &loaded.findings),
+        Content::Companion(companion) => Some(&companion.findings),
+        Content::Described(_) | Content::Raw => None,
+    };
+    findings.into_iter().flatten()
 }
 
 /// The path of the first value that is in `wanted` and not, or not so, in `is`.

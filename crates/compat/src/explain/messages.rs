@@ -123,10 +123,12 @@ pub(super) const MESSAGES: &[Message] = &[
     ),
     of(503, r"invalid SCSI request migration data", "a SCSI request in flight could not be read; QEMU exits"),
     of(
-        305,
-        r"virtio: error trying to map MMIO memory|virtio: unexpected memory split|Cannot map (desc|used|avail)",
-        "a ring, or a buffer of a request in flight, is at an address where the destination has no memory",
+        663,
+        r"virtio: unexpected memory split|virtio: error trying to map MMIO memory",
+        "a buffer of a request in flight is at an address where the destination has no memory. Where the device offers RING_PACKED, \
+         QEMU has misread the request",
     ),
+    of(305, r"Cannot map (desc|used|avail)", "a ring is at an address where the destination has no memory"),
     of(
         421,
         r"virtio-blk request (outhdr|inhdr) too short",

@@ -97,7 +97,11 @@ pub(super) fn features(values: &mut Values, device: Option<&'static DeviceType>)
     let names = missing.names(device.map_or(&[], |device| device.features)).join(", ");
     let unnamed = device.is_none() && names.contains("BIT_");
     let names = match (names.is_empty(), unnamed) {
-        (true, _) => "none: QEMU refused them for another reason".to_owned(),
+        (true, _) => {
+            "none that the line shows. QEMU 11.1 prints what it kept of the features, without those that it \
+                      refused: `vmig check` names them"
+                .to_owned()
+        }
         (false, false) => names,
         (false, true) => {
             format!("{names}; what a BIT is depends on the device: name it with --device virtio-net, say")

@@ -98,6 +98,19 @@ impl QemuVersion {
         }
     }
 
+    /// Whether it does as 11.1.3 where that is not as 10.0.13 (recorded loads), if that is known. Nothing is
+    /// recorded of the releases in between.
+    #[must_use]
+    pub fn is_like_11_1(&self) -> Option<bool> {
+        match (self.is_at_least(Release(11, 1)), self.is_at_least(Release(10, 1))) {
+            (Some(true), _) => Some(true),
+            (_, Some(false)) => Some(false),
+            // A stream's form only tells old from new; the new ones that are recorded are of 11.1.3.
+            (_, Some(true)) if self.says.is_none() => Some(true),
+            _ => None,
+        }
+    }
+
     /// Whether it is this release or a newer one, if that is known.
     #[must_use]
     pub fn is_at_least(&self, release: Release) -> Option<bool> {

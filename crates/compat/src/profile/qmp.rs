@@ -50,6 +50,7 @@ pub fn ask<S: Read + Write>(socket: S) -> Result<QmpRecord, QmpError> {
         machine: qmp.get("/machine", "type")?.as_str().map(str::to_owned),
         qtree: qmp.monitor("info qtree")?,
         ramblock: qmp.monitor("info ramblock")?,
+        network: qmp.monitor("info network")?,
         capabilities: Some(capabilities(&qmp.execute("query-migrate-capabilities", json!({}))?)),
         // Not every machine type can tell.
         max_cpus: qmp.execute("query-hotpluggable-cpus", json!({})).ok().and_then(|cpus| max_cpus(&cpus)),
@@ -192,6 +193,7 @@ mod tests {
             r#"{"return": {"qemu": {"major": 11, "minor": 1, "micro": 3}}}"#,
             r#"{"return": "pc-q35-11.1-machine"}"#,
             r#"{"return": "bus: main-system-bus\n"}"#,
+            r#"{"return": ""}"#,
             r#"{"return": ""}"#,
             r#"{"return": [{"capability": "mapped-ram", "state": true}, {"capability": "multifd", "state": false}]}"#,
             r#"{"error": {"desc": "machine does not support hot-plugging CPUs"}}"#,

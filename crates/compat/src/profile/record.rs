@@ -28,6 +28,8 @@ pub struct QmpRecord {
     pub qtree: String,
     /// `info ramblock`.
     pub ramblock: String,
+    /// `info network`.
+    pub network: String,
     /// Properties of each device, by its path in the object tree.
     pub props: BTreeMap<String, Map<String, Value>>,
     /// `x-query-virtio`, with what `x-query-virtio-status` says of each.
@@ -48,6 +50,25 @@ pub struct VirtioRecord {
     pub name: String,
     /// `x-query-virtio-status`; releases before 7.2 do not have it, and 11.1.3 does not survive it.
     pub status: Option<Value>,
+}
+
+impl QmpRecord {
+    /// Whether a network back-end may be outside QEMU.
+    fn may_have_vhost(&self) -> bool {
+        match (self.cmdline.is_empty(), self.network.is_empty()) {
+            (false, _) => self.cmdline.iter().any(|arg| is_vhost(arg)),
+            (true, false) => back_ends(&self.network).any(|back_end| !INSIDE.contains(&back_end)),
+            (true, true) => true,
+        }
+    }
+}
+
+/// Types of network clients that are in QEMU itself: devices, and back-ends that vhost cannot take over.
+const INSIDE: &[&str] = &["nic", "user", "socket", "stream", "dgram", "hubport", "vde", "l2tpv3"];
+
+/// The types of the clients that `info network` lists.
+fn back_ends(network: &str) -> impl Iterator<Item = &str> {
+    network.lines().filter_map(|line| line.split_once("type=")?.1.split(',').next())
 }
 
 /// Makes a profile of what a QEMU answered.
@@ -111,9 +132,7 @@ impl Found<'_> {
             self.profile.without_section.push(format!("{path}/{name}"));
             return;
         };
-        let cmdline = &self.record.cmdline;
-        let vhost = cmdline.is_empty() || cmdline.iter().any(|arg| is_vhost(arg));
-        let mut features = by_properties(name, proxy, device, vhost);
+        let mut features = by_properties(name, proxy, device, self.record.may_have_vhost());
         if let Some(exact) = self.said_of(kind, proxy, device) {
             features = exact.or(features);
         }
@@ -249,4 +268,24 @@ fn max_cpus(cmdline: &[String]) -> u64 {
     let number = |name: &str| value.split(',').find_map(|part| part.strip_prefix(name)?.parse().ok());
     let first = value.split(',').next().and_then(|first| first.parse().ok());
     number("maxcpus=").or(first).or_else(|| number("cpus=")).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_back_end_outside_qemu_is_told_from_one_inside() {
+        let record = |cmdline: &[&str], network: &str| QmpRecord {
+            cmdline: cmdline.iter().map(|&arg| arg.to_owned()).collect(),
+            network: network.to_owned(),
+            ..QmpRecord::default()
+        };
+        let device = "virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\r\n";
+        let user = format!("{device} \\ n0: index=0,type=user,net=10.0.2.0,restrict=off\r\n");
+        let tap = format!("{device} \\ n0: index=0,type=tap,ifname=tap0,script=,downscript=\r\n");
+        assert!(record(&[], "").may_have_vhost() && record(&[], &tap).may_have_vhost());
+        assert!(!record(&[], &user).may_have_vhost());
+        assert!(!record(&["-netdev", "tap,id=n0,vhost=off"], &tap).may_have_vhost());
+    }
 }

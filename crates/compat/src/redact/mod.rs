@@ -1,35 +1,69 @@
 //! A stream without the guest's data: device state and ring pages stay, all other RAM is zero.
 //!
 //! What remains is what a bug report about virtio needs, and what a fixture is made of. Besides RAM, guest
-//! data in device state is blanked: the pixels of a GPU's resources. [`Options::mac`] also replaces MAC
-//! addresses. What other devices hold (registers of processors, packets of user-mode networking) stays.
+//! data in device state is blanked: pixels of a GPU's resources, data on its way to a disk, state of
+//! programs outside QEMU, non-volatile memory. [`Options::identities`] also replaces what tells the machine
+//! from others. What other devices hold (registers of processors, packets of user-mode networking) stays.
+//!
+//! What is written is a stream, pages one after the other: what was around it, such as the XML in a libvirt
+//! save image, is left behind.
 
-mod device;
+mod data;
+mod fields;
+mod firmware;
+mod identity;
+mod mapped;
 mod ram;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
-use virtio::guest::{Guest, ring_pages};
+use virtio::guest::{Guest, Page, ring_pages};
 use virtio::memory::MemoryError;
 use vmstate::source::Source;
 use vmstate::stream::{Stream, WriteError};
+
+use firmware::OptionRom;
 
 use crate::state::{ApplyError, State};
 
 /// What is replaced beside RAM.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// MAC addresses of virtio network devices.
-    pub mac: bool,
+    /// MAC addresses of virtio network devices, serial numbers of disks, names and UUIDs.
+    pub identities: bool,
 }
 
 /// What was kept and dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Redacted {
-    /// Page records that were kept: they hold a part of a ring.
+    /// Page records that were kept: they hold a part of a ring, or the head of a ROM that QEMU looks at.
     pub kept: u64,
     /// Page records that became zero pages.
     pub dropped: u64,
+}
+
+/// What stays of RAM.
+struct Keep {
+    /// Pages of rings.
+    pages: BTreeSet<Page>,
+    /// The head of a ROM, whose page may be one of these.
+    rom: Option<OptionRom>,
+}
+
+impl Keep {
+    fn has(&self, page: Page) -> bool {
+        self.pages.contains(&page) || self.rom.is_some_and(|rom| rom.page == page)
+    }
+
+    /// What stays of a page that is kept.
+    fn blank(&self, page: Page, bytes: &mut [u8]) {
+        if !self.pages.contains(&page)
+            && let Some(rom) = &self.rom
+        {
+            rom.blank_rest(bytes);
+        }
+    }
 }
 
 /// Why a stream cannot be redacted.
@@ -64,13 +98,16 @@ pub fn redact(
 ) -> Result<Redacted, RedactError> {
     let pages = ring_pages(stream, source)?;
     let mut state = State::new(stream, guest);
-    for section in &mut state.sections {
-        device::redact(&section.name, &mut section.state, options);
+    let keep = Keep { pages, rom: OptionRom::of(stream, guest, &state) };
+    state.sections.iter_mut().for_each(data::redact);
+    if options.identities {
+        identity::redact(&mut state);
     }
-    let stream = state.apply(stream)?;
-    let mut redactor = ram::Redactor::new(&stream, source, &pages);
+    let mut shared = state.apply(stream)?;
+    mapped::unmap(&mut shared);
+    let mut redactor = ram::Redactor::new(stream, source, &keep);
     let mut failed = None;
-    stream.write(
+    shared.write(
         source,
         &mut |section| {
             let body = section.is_ram().then(|| redactor.section(section))?;

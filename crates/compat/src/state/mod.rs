@@ -101,7 +101,7 @@ impl SectionState {
 }
 
 /// The JSON form of a section's content, if it has one but its bytes.
-fn content_json(content: &Content) -> Option<Value> {
+pub(crate) fn content_json(content: &Content) -> Option<Value> {
     match content {
         Content::Device(device) => serde_json::to_value(&device.loaded.as_ref().ok()?.state).ok(),
         Content::Companion(companion) => serde_json::to_value(&companion.state).ok(),

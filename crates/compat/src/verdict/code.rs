@@ -39,6 +39,7 @@ codes! {
     DEVICE_LAYOUT = 660, "The destination's device reads its state with another layout.";
     DEVICE_VALUE = 661, "A value of a device must fit the destination's.";
     DEVICE_UNREAD = 662, "A device's state cannot be read.";
+    ELEMENT_ORDER = 663, "Requests in flight are written in one order and read in another.";
     DEVICE_RESET = 670, "A device of the destination is not in the stream: it comes back reset.";
     NOT_MIGRATED = 671, "A device type writes no section: it comes back reset.";
     UNMIGRATABLE = 672, "A device of the destination keeps it from migrating.";

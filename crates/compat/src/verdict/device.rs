@@ -4,6 +4,7 @@
 use virtio::core::Core;
 use virtio::device::DeviceState as State;
 use virtio::device::mem::MemProperties;
+use virtio::finding::Findings;
 use virtio::guest::DeviceSection;
 use virtio::memory::{DeviceMemory, MemoryError, RingMemory};
 use virtio::section::load_section;
@@ -15,7 +16,8 @@ use vmstate::{Error, Reader};
 
 use super::known::Sides;
 use super::layout::unlisted;
-use super::{Incoming, Reason, code, defects, features, pci, queues};
+use super::{Incoming, Reason, code, features, pci, queues};
+use crate::defect::{self, MISSPELT_PAGE_POISON};
 use crate::profile::{DeviceFacts, DeviceProfile, DeviceState, Profile};
 
 pub(super) fn check(
@@ -53,8 +55,8 @@ pub(super) fn check(
             reasons.extend(unlisted(name, &subsection, Sides::new(incoming, destination)));
         }
     }
-    features::check(name, device.kind, loaded.features, profile.features, reasons);
-    findings(name, loaded, reasons);
+    features::check(name, device.kind, loaded.features, profile.features, &destination.qemu, reasons);
+    findings(name, &loaded.findings, reasons);
 }
 
 /// Subsections that not every release knows.
@@ -268,24 +270,22 @@ impl RingMemory for NoMemory {
 }
 
 /// What the load procedure found, which is so at any destination.
-fn findings(name: &str, loaded: &Loaded, reasons: &mut Vec<Reason>) {
-    for finding in &loaded.findings {
+pub(super) fn findings(name: &str, findings: &Findings, reasons: &mut Vec<Reason>) {
+    for finding in findings {
         let make = match finding.severity() {
             Severity::FailsLoad => Reason::refused,
             Severity::BreaksDevice => Reason::warning,
             Severity::Warning => continue,
         };
-        let mut reason = make(finding.code(), "state").at(name).found(finding, "a state that can run");
+        let code = finding.code();
+        let mut reason = make(code, "state").at(name).found(finding, "a state that can run");
         reason.qemu_message = message(name, finding);
-        reasons.push(reason.remedy(match finding {
-            Finding::Device(found) if found.code.0 == MISSPELT => defects::MISSPELT_PAGE_POISON.remedy,
-            _ => "the stream itself is wrong: save the guest again",
-        }));
+        reasons.push(match defect::behind(code).next() {
+            Some(defect) => reason.remedy(defect.remedy).because_of(defect),
+            None => reason.remedy("the stream itself is wrong: save the guest again"),
+        });
     }
 }
-
-/// The finding of [`defects::MISSPELT_PAGE_POISON`].
-const MISSPELT: u16 = 440;
 
 /// What QEMU says where the load procedure stops.
 fn message(name: &str, finding: &Finding) -> Option<String> {
@@ -296,7 +296,7 @@ fn message(name: &str, finding: &Finding) -> Option<String> {
         Finding::UsedIndex { queue, size, last_avail_idx, used_idx } => Some(format!(
             "VQ {queue} size {size:#x} < last_avail_idx {last_avail_idx:#x} - used_idx {used_idx:#x}"
         )),
-        Finding::Device(found) if found.code.0 == MISSPELT => {
+        Finding::Device(found) if MISSPELT_PAGE_POISON.codes.contains(&found.code) => {
             Some(format!("Missing section footer for {name}"))
         }
         _ => None,

@@ -4,7 +4,7 @@ use virtio::core::Features;
 use virtio::device::DeviceType;
 
 use super::{Reason, code};
-use crate::profile::Offer;
+use crate::profile::{Offer, QemuVersion};
 
 /// The bits that a device without any above them gives up silently.
 const LOW: Features = Features(0xffff_ffff);
@@ -14,6 +14,7 @@ pub(super) fn check(
     kind: &DeviceType,
     guest: Features,
     offer: Offer,
+    qemu: &QemuVersion,
     reasons: &mut Vec<Reason>,
 ) {
     let mut guest = guest;
@@ -35,14 +36,12 @@ pub(super) fn check(
     }
     let missing = Features(guest.0 & offer.lacking.0);
     if missing != Features(0) {
-        let allowed = if offer.is_exact() { offer.offered.to_string() } else { "…".to_owned() };
-        let message = format!("Features {guest} unsupported. Allowed features: {allowed}");
         let names = missing.names(kind.features);
         let remedy = remedy(kind, missing);
         let mut reason = Reason::refused(code::FEATURES, "guest_features").at(device);
         reason = reason
             .found(guest, format!("without {missing} ({})", names.join(", ")))
-            .says(message)
+            .says(message(guest, missing, offer, qemu))
             .remedy(remedy);
         reason.features = names;
         reasons.push(reason);
@@ -55,6 +54,19 @@ pub(super) fn check(
         reason.features = unknown.names(kind.features);
         reasons.push(reason);
     }
+}
+
+/// What QEMU says. 11.1 prints all 128 bits, and of those of the guest only what it keeps
+/// ([`MASKED_FEATURES`](crate::defect::MASKED_FEATURES)).
+fn message(guest: Features, missing: Features, offer: Offer, qemu: &QemuVersion) -> String {
+    let is_new = qemu.is_like_11_1() == Some(true);
+    let number = |features: Features| match is_new {
+        true => format!("{:#034x}", features.0),
+        false => features.to_string(),
+    };
+    let guest = if is_new { guest.without(missing) } else { guest };
+    let allowed = if offer.is_exact() { number(offer.offered) } else { "…".to_owned() };
+    format!("Features {} unsupported. Allowed features: {allowed}", number(guest))
 }
 
 /// The options that turn on the features that are missed most.
@@ -110,7 +122,7 @@ mod tests {
     fn reasons(guest: u128, offer: Offer) -> Vec<Reason> {
         let blk = DEVICES.iter().find(|kind| kind.section == "virtio-blk").unwrap();
         let mut reasons = Vec::new();
-        check("/fe.0.0001/virtio-blk", blk, Features(guest), offer, &mut reasons);
+        check("/fe.0.0001/virtio-blk", blk, Features(guest), offer, &QemuVersion::default(), &mut reasons);
         reasons
     }
 
@@ -137,5 +149,17 @@ mod tests {
         );
         // Rings are then looked for elsewhere, and nobody knows what is there.
         assert_eq!(reasons(1 << 32 | 1 << 29, offer)[0].certainty, Certainty::Open);
+    }
+    /// The lines that 10.0.13 and 11.1.3 printed of one load (interop).
+    #[test]
+    fn the_line_is_that_of_the_release() {
+        let (guest, missing) = (Features(0x101_3000_6e54), Features(0x2000_0000));
+        let offer = Offer::exactly(Features(0x101_5900_6e54));
+        let says = |release| message(guest, missing, offer, &QemuVersion::said(release));
+        assert_eq!(says("10.0.13"), "Features 0x10130006e54 unsupported. Allowed features: 0x10159006e54");
+        assert_eq!(
+            says("11.1.3"),
+            "Features 0x00000000000000000000010110006e54 unsupported. Allowed features: 0x00000000000000000000010159006e54"
+        );
     }
 }

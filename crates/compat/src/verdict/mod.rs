@@ -10,9 +10,9 @@
 //! if nothing is open.
 
 pub mod code;
-pub mod defects;
 mod device;
 mod features;
+mod in_flight;
 mod known;
 mod layout;
 mod machine;

@@ -1,10 +1,21 @@
 //! Queues: newer releases refuse one with more entries than their own device gives it.
 
-use virtio::core::Ring;
+use virtio::core::{Ring, VIRTIO_QUEUE_MAX};
 use virtio::device::DeviceType;
 
-use super::{Reason, code, defects};
+use super::{Reason, code};
+use crate::defect::FORCED_QUEUE_SIZE;
 use crate::profile::QemuVersion;
+
+/// The option that gives a queue of a device more entries, by the name of the device's section.
+///
+/// Of net's queues the control queue, which is the last, has none; of scsi's all have it.
+const SIZE_OPTIONS: [(&str, &str); 4] = [
+    ("virtio-blk", "queue-size"),
+    ("vhost-user-blk", "queue-size"),
+    ("virtio-scsi", "virtqueue_size"),
+    ("virtio-vhost_scsi", "virtqueue_size"),
+];
 
 pub(super) fn check(
     device: &str,
@@ -32,20 +43,14 @@ pub(super) fn check(
         format!("VQ {} vring.num {} exceeds allocated max {}", first.index, first.size, room(first.index));
     let reason = Reason::refused(code::QUEUE_SIZE, fields(&too_large)).at(device);
     let reason = reason.found(sizes(&too_large), format!("at most {}", rooms.join(", "))).says(message);
-    reasons.push(reason.remedy(remedy(kind, &too_large, rings.len())));
+    let reason = reason.remedy(remedy(kind, &too_large, rings.len()));
+    let is_forced = too_large.iter().any(|ring| ring.size as usize == VIRTIO_QUEUE_MAX);
+    reasons.push(if is_forced { reason.because_of(&FORCED_QUEUE_SIZE) } else { reason });
 }
 
 /// Whether the destination compares sizes, if that is known.
 fn compares(qemu: &QemuVersion) -> Option<bool> {
-    if qemu.forces_queue_size || qemu.is_at_least(defects::COMPARES_QUEUE_SIZES) == Some(false) {
-        return Some(false);
-    }
-    if qemu.is_at_least(defects::KNOWN_TO_COMPARE_QUEUE_SIZES) == Some(true) {
-        return Some(true);
-    }
-    // A stream's form only tells old from new; the new ones that are recorded compare.
-    let is_new = qemu.is_at_least(defects::COMPARES_QUEUE_SIZES) == Some(true);
-    (is_new && qemu.says.is_none()).then_some(true)
+    if qemu.forces_queue_size { Some(false) } else { qemu.is_like_11_1() }
 }
 
 /// The entries that the destination has room for in a queue. Those of net come and go in pairs, and its
@@ -71,30 +76,18 @@ fn sizes(rings: &[&Ring]) -> String {
 
 fn remedy(kind: &DeviceType, rings: &[&Ring], count: usize) -> String {
     let largest = rings.iter().map(|ring| ring.size).max().unwrap_or_default();
-    let defect = if largest == 1024 {
-        format!(" ({}: {})", defects::FORCED_QUEUE_SIZE.name, defects::FORCED_QUEUE_SIZE.releases)
-    } else {
-        String::new()
-    };
-    let option = defects::QUEUE_SIZE_OPTIONS.iter().find(|(section, _)| *section == kind.section);
+    let is_control = |ring: &&Ring| count % 2 == 1 && ring.index + 1 == count;
+    let option = SIZE_OPTIONS.iter().find(|(section, _)| *section == kind.section);
     match (option, kind.section) {
-        (Some((_, option)), _) => format!("set {option}={largest} on the destination's device{defect}"),
-        (None, "virtio-net") => {
-            let is_control = |ring: &&&Ring| count % 2 == 1 && ring.index + 1 == count;
-            if rings.iter().any(|ring| is_control(&ring)) {
-                format!(
-                    "no option gives the control queue more entries{defect}: {}",
-                    defects::FORCED_QUEUE_SIZE.remedy
-                )
-            } else {
-                format!(
-                    "set rx_queue_size and tx_queue_size to {largest} on the destination's device, as far as its back-end allows{defect}"
-                )
-            }
-        }
-        (None, _) => format!(
-            "no option gives the device's queues more entries{defect}: {}",
-            defects::FORCED_QUEUE_SIZE.remedy
+        (Some((_, option)), _) => format!("set {option}={largest} on the destination's device"),
+        (None, "virtio-net") if !rings.iter().any(is_control) => format!(
+            "set rx_queue_size and tx_queue_size to {largest} on the destination's device, as far as its back-end allows"
         ),
+        (None, "virtio-net") => {
+            format!("no option gives the control queue more entries: load it where it has {largest}")
+        }
+        (None, _) => {
+            format!("no option gives the device's queues more entries: load it where they have {largest}")
+        }
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Serialize, Serializer};
 use vmstate::Code;
 
+use crate::defect::Defect;
+
 /// How sure a reason is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,6 +43,9 @@ pub struct Reason {
     pub qemu_message: Option<String>,
     /// What to change.
     pub remedy: String,
+    /// The defect of a QEMU release that is behind it, by its [name](Defect::name).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub defect: Option<&'static str>,
 }
 
 fn as_text<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
@@ -61,6 +66,7 @@ impl Reason {
             features: Vec::new(),
             qemu_message: None,
             remedy: String::new(),
+            defect: None,
         }
     }
 
@@ -94,6 +100,13 @@ impl Reason {
     #[must_use]
     pub fn says(mut self, message: impl Into<String>) -> Self {
         self.qemu_message = Some(message.into());
+        self
+    }
+
+    /// Names the defect that is behind it.
+    #[must_use]
+    pub fn because_of(mut self, defect: &Defect) -> Self {
+        self.defect = Some(defect.name);
         self
     }
 

@@ -7,7 +7,8 @@ use virtio::guest::Content;
 use virtio::section::SectionName;
 use vmstate::stream::{Kind, Section};
 
-use super::{Incoming, Reason, code, defects, device, layout, ram};
+use super::{Incoming, Reason, code, device, in_flight, layout, ram};
+use crate::defect::PMEM_WITHOUT_SECTION;
 use crate::profile::{Profile, SectionProfile, sections_of};
 
 /// A section that QEMU has a loader for whether or not it writes one: with the capability
@@ -68,6 +69,9 @@ fn one(
         reasons.push(reason.remedy("load it in a QEMU as new as the source's"));
         return;
     }
+    if let Some(Ok(content)) = incoming.guest.content(section) {
+        in_flight::check(&section.name, content, reasons);
+    }
     match incoming.guest.content(section) {
         Some(Ok(Content::Device(state))) => device::check(incoming, section, state, destination, reasons),
         Some(Ok(Content::Companion(companion))) => {
@@ -76,6 +80,7 @@ fn one(
             {
                 device::memory(&section.name, mem.properties, local, reasons);
             }
+            device::findings(&section.name, &companion.findings, reasons);
         }
         _ => {
             if let (Some(mine), Some(theirs)) =
@@ -148,10 +153,10 @@ fn absent(incoming: Incoming<'_>, destination: &Profile, reasons: &mut Vec<Reaso
         }
     }
     for device in &destination.without_section {
-        let defect = &defects::PMEM_WITHOUT_SECTION;
         let reason =
             Reason::warning(code::NOT_MIGRATED, "section").at(device).found("not in the stream", "its state");
+        let reason = reason.remedy("unplug it at the source before migrating: the device comes back reset");
         let is_pmem = device.ends_with("/virtio-pmem");
-        reasons.push(reason.remedy(if is_pmem { defect.remedy } else { "the device comes back reset" }));
+        reasons.push(if is_pmem { reason.because_of(&PMEM_WITHOUT_SECTION) } else { reason });
     }
 }

@@ -109,8 +109,7 @@ pub struct QueueDoc {
     pub used: String,
     /// The next entry that the device takes.
     pub last_avail_idx: u16,
-    /// The next entry that the driver fills, if it is known; not in the JSON.
-    #[serde(skip)]
+    /// The next entry that the driver fills, if ring memory could be read; of packed rings it is not known.
     pub avail_idx: Option<u16>,
     /// The next entry that the device returns.
     pub used_idx: Option<u16>,

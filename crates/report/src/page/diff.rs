@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::text::{Text, count};
 use super::{View, chips, device, findings, head, map, ring, tree};
+use crate::buffer;
 use crate::document::{DeviceDoc, LoadedDoc, QueueDoc};
 
 /// Devices and sections shown.
@@ -205,7 +206,7 @@ fn table(differences: &[&Difference]) -> Markup {
 /// A value; of a buffer only the bytes in which the other side's differs.
 fn cell(value: Option<&Value>, other: Option<&Value>) -> Markup {
     let Some(value) = value else { return html! { span.none { "—" } } };
-    let buffer = |value: &Value| tree::buffer(value.as_str()?);
+    let buffer = |value: &Value| buffer::bytes(value.as_str()?);
     match (buffer(value), other.and_then(buffer)) {
         (Some(value), Some(other)) if value.len() == other.len() => {
             let runs = runs(&value, &other);

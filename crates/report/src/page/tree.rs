@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::text::{Text, bytes, count};
+use crate::buffer;
 
 /// Values shown of one state.
 const MOST: usize = 1500;
@@ -168,7 +169,9 @@ fn is_flat(value: &Value) -> bool {
         Value::Array(elements) => {
             elements.iter().all(|element| !element.is_object() && !element.is_array() && is_flat(element))
         }
-        Value::String(text) => text.len() <= 2 * FEW_BYTES || said(text).is_some() || buffer(text).is_none(),
+        Value::String(text) => {
+            text.len() <= 2 * FEW_BYTES || said(text).is_some() || buffer::bytes(text).is_none()
+        }
         _ => true,
     }
 }
@@ -216,7 +219,7 @@ fn scalar(value: &Value, most: usize, most_bytes: usize) -> Markup {
         Value::Null => html! { span.none { "—" } },
         Value::String(text) => match said(text) {
             Some(said) => html! { (Text(&said)) },
-            None => match buffer(text) {
+            None => match buffer::bytes(text) {
                 Some(buffer) => html! { (digits(&buffer, most_bytes)) },
                 None => html! { (Text(&cut(text, most))) },
             },
@@ -231,12 +234,6 @@ fn cut(text: &str, most: usize) -> String {
         Some((end, _)) => format!("{} … {} more", text.get(..end).unwrap_or_default(), text.len() - end),
         None => text.to_owned(),
     }
-}
-
-/// The bytes that a text in hexadecimal stands for. Only a buffer has so many digits: a short string might be a
-/// name that happens to be hexadecimal.
-pub(super) fn buffer(text: &str) -> Option<Vec<u8>> {
-    (text.len() >= 16).then(|| hex::decode(text).ok()).flatten()
 }
 
 /// A buffer in words of four bytes.
@@ -254,15 +251,11 @@ fn digits(buffer: &[u8], most: usize) -> String {
 
 /// What a buffer in hexadecimal holds, if that can be said in words: one byte over and over, or text.
 fn said(text: &str) -> Option<String> {
-    let buffer = buffer(text)?;
-    let (first, rest) = buffer.split_first()?;
-    if rest.iter().all(|byte| byte == first) {
-        return Some(format!("{}, all {first:#04x}", bytes(buffer.len() as u64)));
+    let buffer = buffer::bytes(text)?;
+    match buffer::repeated(&buffer) {
+        Some(byte) => Some(format!("{}, all {byte:#04x}", bytes(buffer.len() as u64))),
+        None => Some(format!("\"{}\"", buffer::text(&buffer)?)),
     }
-    let end = buffer.iter().rposition(|&byte| byte != 0)? + 1;
-    let text = std::str::from_utf8(buffer.get(..end)?).ok()?;
-    let is_text = text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    is_text.then(|| format!("\"{text}\""))
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
+use compat::defect::Defect;
 use compat::explain::{Explanation, Page};
 
 use super::device::wrap;
 use super::style::{DIM, DOUBTFUL, HEADING, LABEL};
 
 /// All codes, a line each.
-pub(crate) fn codes(pages: &[&Page], out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn codes<'a>(pages: impl Iterator<Item = &'a Page>, out: &mut dyn Write) -> io::Result<()> {
     for Page { code, title, .. } in pages {
         writeln!(out, "{LABEL}{code}{LABEL:#}  {title}")?;
     }
@@ -16,8 +17,8 @@ pub(crate) fn codes(pages: &[&Page], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Pages, one after the other.
-pub(crate) fn pages(pages: &[&Page], out: &mut dyn Write) -> io::Result<()> {
-    for (index, page) in pages.iter().enumerate() {
+pub(crate) fn pages<'a>(pages: impl Iterator<Item = &'a Page>, out: &mut dyn Write) -> io::Result<()> {
+    for (index, page) in pages.enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
@@ -33,7 +34,26 @@ fn page(page: &Page, out: &mut dyn Write) -> io::Result<()> {
     paragraph("cause", cause, out)?;
     paragraph("QEMU says", qemu, out)?;
     paragraph("remedy", remedy, out)?;
+    for Defect { name, releases, .. } in page.defects() {
+        paragraph("defect", &format!("of QEMU {releases}: vmig explain {name}"), out)?;
+    }
     paragraph("example", example, out)
+}
+
+/// Known defects, one after the other.
+pub(crate) fn defects(defects: &[&Defect], out: &mut dyn Write) -> io::Result<()> {
+    for (index, defect) in defects.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{HEADING}{}{HEADING:#}  of QEMU {}", defect.name, defect.releases)?;
+        paragraph("", defect.what, out)?;
+        paragraph("remedy", defect.remedy, out)?;
+        let codes: Vec<_> = defect.codes.iter().map(ToString::to_string).collect();
+        paragraph("codes", &codes.join(", "), out)?;
+        paragraph("source", defect.source, out)?;
+    }
+    Ok(())
 }
 
 /// What QEMU's lines mean, the most telling first.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use report::buffer;
 use serde_json::{Map, Value};
 
 use super::style::{DIM, LABEL};
@@ -69,11 +70,9 @@ fn value(value: &Value, indent: usize, out: &mut dyn Write) -> io::Result<()> {
 
 /// Long text, or a buffer in hexadecimal with what repeats left out.
 fn wrapped(text: &str, indent: usize, out: &mut dyn Write) -> io::Result<()> {
-    let bytes = hex::decode(text).unwrap_or_default();
-    if let Some((first, rest)) = bytes.split_first()
-        && rest.iter().all(|byte| byte == first)
-    {
-        return writeln!(out, "{:indent$}{DIM}{} bytes, all {first:#04x}{DIM:#}", "", bytes.len());
+    let bytes = buffer::bytes(text).unwrap_or_default();
+    if let Some(byte) = buffer::repeated(&bytes) {
+        return writeln!(out, "{:indent$}{DIM}{} bytes, all {byte:#04x}{DIM:#}", "", bytes.len());
     }
     let zeros = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
     let shown = if zeros * 2 > WIDTH { text.len() - zeros * 2 } else { text.len() };
@@ -112,14 +111,8 @@ fn one_line(value: &Value) -> Option<String> {
 
 /// A string, or what a buffer in hexadecimal says if that is text with zeros behind it.
 fn readable(text: &str) -> String {
-    let bytes = hex::decode(text).unwrap_or_default();
-    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    match bytes.get(..end).and_then(|text| std::str::from_utf8(text).ok()) {
-        Some(said) if said.len() >= 4 && said.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => {
-            format!("\"{said}\"")
-        }
-        _ => text.to_owned(),
-    }
+    let bytes = buffer::bytes(text).unwrap_or_default();
+    buffer::text(&bytes).map_or_else(|| text.to_owned(), |said| format!("\"{said}\""))
 }
 
 fn scalar(value: &Value) -> Option<String> {

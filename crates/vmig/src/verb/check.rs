@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 use compat::verdict::{self, Certainty, Incoming, Outcome as Answer, Reason, Verdict};
 
-use super::{Outcome, profile, stdout};
+use super::{Outcome, profile};
 use crate::input::Input;
+use crate::output::show;
 use crate::render::style::{BAD, DIM, DOUBTFUL, GOOD, HEADING};
 
 /// Say whether a destination loads a stream, and every reason why not
@@ -49,9 +50,7 @@ impl Check {
         let incoming =
             Incoming { stream: &input.stream, guest: &input.guest, stopped: input.stopped.as_ref() };
         let verdict = verdict::check(incoming, &destination);
-        let mut out = anstream::stdout().lock();
-        let printed = if self.json { print_json(&verdict, &mut out) } else { print(&verdict, &mut out) };
-        printed.map_err(stdout)?;
+        show(self.json, &verdict, |out| print(&verdict, out))?;
         Ok(ExitCode::from(match verdict.outcome {
             Answer::Loads => 0,
             Answer::Refused => 1,
@@ -60,12 +59,7 @@ impl Check {
     }
 }
 
-fn print_json(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, verdict)?;
-    writeln!(out)
-}
-
-fn print(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
+fn print(verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
     let Verdict { outcome, reasons, open, warnings } = verdict;
     match outcome {
         Answer::Loads => writeln!(out, "{GOOD}loads{GOOD:#}")?,
@@ -91,7 +85,7 @@ fn print(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn one(reason: &Reason, out: &mut impl Write) -> io::Result<()> {
+fn one(reason: &Reason, out: &mut dyn Write) -> io::Result<()> {
     let style = match reason.certainty {
         Certainty::Refused => BAD,
         Certainty::Open | Certainty::Warning => DOUBTFUL,
@@ -109,7 +103,11 @@ fn one(reason: &Reason, out: &mut impl Write) -> io::Result<()> {
     if let Some(message) = &reason.qemu_message {
         writeln!(out, "  QEMU says    {DIM}{message}{DIM:#}")?;
     }
-    writeln!(out, "  change       {}", reason.remedy)
+    writeln!(out, "  change       {}", reason.remedy)?;
+    match reason.defect {
+        Some(defect) => writeln!(out, "  known defect {DIM}vmig explain {defect}{DIM:#}"),
+        None => Ok(()),
+    }
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

@@ -1,7 +1,6 @@
 //! `vmig completions` and `vmig man`: what shells and `man` know of vmig, made from the command line itself.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +8,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::{Failure, Outcome};
+use crate::output::print;
 
 /// Print a script that completes vmig's arguments in a shell
 #[derive(Debug, Args)]
@@ -24,7 +24,9 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn run(&self, mut command: Command) -> Outcome {
-        clap_complete::generate(self.shell, &mut command, "vmig", &mut io::stdout().lock());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "vmig", &mut script);
+        print(|out| out.write_all(&script))?;
         Ok(ExitCode::SUCCESS)
     }
 }

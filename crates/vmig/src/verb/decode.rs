@@ -1,14 +1,13 @@
 //! `vmig decode`: the state of a guest as JSON that can be changed.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Outcome, stdout};
+use super::Outcome;
 use crate::input::Input;
-use crate::output::write_file;
+use crate::output::{write_json, write_to};
 
 /// Write all state in a stream as JSON, for `vmig encode` to put back
 ///
@@ -35,14 +34,7 @@ pub(crate) struct Decode {
 impl Decode {
     pub(crate) fn run(&self) -> Outcome {
         let state = Input::open_whole(&self.file)?.state();
-        let write = |out: &mut dyn Write| -> std::io::Result<()> {
-            serde_json::to_writer_pretty(&mut *out, &state)?;
-            writeln!(out)
-        };
-        match &self.output {
-            Some(path) => write_file(path, write)?,
-            None => write(&mut std::io::stdout().lock()).map_err(stdout)?,
-        }
+        write_to(self.output.as_deref(), |out| write_json(&state, out))?;
         Ok(ExitCode::SUCCESS)
     }
 }

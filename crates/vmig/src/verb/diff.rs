@@ -10,8 +10,9 @@ use serde_json::Value;
 use virtio::companion::Companion;
 use virtio::section::SectionName;
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
+use crate::output::show;
 use crate::render::style::{BAD, DIM, GOOD, HEADING, LABEL};
 
 /// Show what differs between the states of two streams, field by field
@@ -67,14 +68,7 @@ impl Diff {
             sections.retain(|section| self.section.contains(&section.section));
         }
         let report = Report { identical: sections.is_empty(), sections };
-        let mut out = anstream::stdout().lock();
-        let printed = match self.json {
-            true => serde_json::to_writer_pretty(&mut out, &report)
-                .map_err(io::Error::from)
-                .and_then(|()| writeln!(out)),
-            false => self.print(&report, &mut out),
-        };
-        printed.map_err(stdout)?;
+        show(self.json, &report, |out| self.print(&report, out))?;
         Ok(if report.identical { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 

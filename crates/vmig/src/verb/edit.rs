@@ -1,15 +1,15 @@
 //! `vmig edit`: a changed field, or a known repair, in a stream that still loads.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use compat::defect::{self, Repaired};
 use compat::edit::{self, Change, EditError};
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
-use crate::output::write_stream;
+use crate::output::{print, write_stream};
 use crate::render::style::GOOD;
 
 /// Change fields of a stream, or repair a known defect
@@ -41,7 +41,7 @@ pub(crate) struct Edit {
     /// What to change
     #[arg(value_name = "SECTION.FIELD=VALUE", required_unless_present = "repair")]
     changes: Vec<String>,
-    /// Mend what is known to be broken (see `vmig explain VM0440`)
+    /// Mend what known defects of QEMU left in the stream (`vmig explain --defects`)
     #[arg(long)]
     repair: bool,
     /// Write the stream even if a device would not load from it
@@ -58,11 +58,11 @@ impl Edit {
             .collect::<Result<_, _>>()?;
         let input = Input::open_whole(&self.file)?;
         let mut state = input.state();
-        let repairs = if self.repair { edit::repair(&mut state) } else { Vec::new() };
+        let repairs = if self.repair { defect::repair(&mut state) } else { Vec::new() };
         if changes.is_empty() && repairs.is_empty() {
-            let mut out = anstream::stdout().lock();
-            writeln!(out, "{}: nothing that is known to be broken; nothing written", input.file)
-                .map_err(stdout)?;
+            print(|out| {
+                writeln!(out, "{}: nothing that is known to be broken; nothing written", input.file)
+            })?;
             return Ok(ExitCode::from(1));
         }
         edit::change(&mut state, &changes)?;
@@ -80,11 +80,11 @@ impl Edit {
             checked => checked?,
         }
         write_stream(&self.output, &stream, input.source.as_ref())?;
-        let mut out = anstream::stdout().lock();
-        for repair in repairs {
-            writeln!(out, "{GOOD}repaired{GOOD:#} {} ({}): {}", repair.section, repair.code, repair.done)
-                .map_err(stdout)?;
-        }
+        print(|out| {
+            repairs.iter().try_for_each(|Repaired { section, defect, done }| {
+                writeln!(out, "{GOOD}repaired{GOOD:#} {section} ({defect}): {done}")
+            })
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

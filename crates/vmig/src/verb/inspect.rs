@@ -1,13 +1,13 @@
 //! `vmig inspect`: what state each device is in.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
 use report::Document;
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
+use crate::output::show;
 use crate::render;
 
 /// Show the state of each device in a migration stream
@@ -54,7 +54,7 @@ impl Inspect {
             && document.devices.iter().all(|device| device.error.is_none())
             && document.sections.iter().all(|section| section.error.is_none());
         self.select(&mut document, &input.file)?;
-        self.print(&document).map_err(stdout)?;
+        show(self.json, &document, |out| render::document(&document, out))?;
         if let Some(error) = input.stopped {
             Failure::Stream { file: input.file, error }.report();
         }
@@ -90,15 +90,5 @@ impl Inspect {
             }
         }
         Ok(())
-    }
-
-    fn print(&self, document: &Document) -> std::io::Result<()> {
-        let mut out = anstream::stdout().lock();
-        if self.json {
-            serde_json::to_writer_pretty(&mut out, document)?;
-            writeln!(out)
-        } else {
-            render::document(document, &mut out)
-        }
     }
 }

@@ -69,8 +69,3 @@ impl Failure {
         ExitCode::from(2)
     }
 }
-
-/// A failure to print.
-pub(crate) fn stdout(error: io::Error) -> Failure {
-    Failure::Write { file: "standard output".to_owned(), error }
-}

@@ -1,6 +1,5 @@
 //! `vmig profile`: a destination, recorded once.
 
-use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,9 +9,9 @@ use clap::Args;
 use compat::profile::{Profile, QmpRecord, ask, from_qmp_record, from_stream};
 use serde_json::Value;
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
-use crate::output::write_file;
+use crate::output::{write_json, write_to};
 
 /// Record a destination, for `vmig check --onto`
 ///
@@ -43,14 +42,7 @@ impl ProfileVerb {
         for source in &self.sources {
             profile = profile.merge(read(source)?);
         }
-        let write = |out: &mut dyn Write| {
-            serde_json::to_writer_pretty(&mut *out, &profile)?;
-            writeln!(out)
-        };
-        match &self.output {
-            Some(path) => write_file(path, write)?,
-            None => write(&mut anstream::stdout().lock()).map_err(stdout)?,
-        }
+        write_to(self.output.as_deref(), |out| write_json(&profile, out))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,26 +1,31 @@
 //! `vmig redact`: a stream that can be shared.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use compat::redact::{self, Options, RedactError};
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
-use crate::output::write_file;
+use crate::output::{show, write_file};
 
 /// Write a stream that can be shared: device state and rings, no guest data
 ///
-/// Pages that hold a part of a virtqueue stay, all other RAM becomes zero, and so do the pixels of GPU
-/// resources. The result is inspected, checked and verified like the original; a guest does not run from
-/// it. What other devices hold (registers of processors, packets of user-mode networking) stays.
+/// Pages that hold a part of a virtqueue stay, and what QEMU itself looks at in RAM (the head of an option
+/// ROM); all other RAM becomes zero, and so does guest data in the
+/// state of devices: pixels, data on its way to a disk, non-volatile memory, state of vhost-user back-ends.
+/// The result is inspected, checked and verified like the original, and QEMU loads it; a guest does not run
+/// from it. What other devices hold (registers of processors, packets of user-mode networking) stays.
+///
+/// What is written is the stream alone, uncompressed. Of a libvirt save image, the domain's XML is left
+/// behind, with all names, paths of disks, serial numbers and addresses in it; the stream itself has no paths.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   vmig redact guest.mig -o shared.mig && zstd --long shared.mig
-  vmig redact guest.mig -o shared.mig --mac       MAC addresses replaced, too
+  vmig redact guest.mig -o shared.mig --identities
+  vmig redact /var/lib/libvirt/qemu/save/guest.save -o shared.mig --identities
 
 Exit status:
   0  the stream was written
@@ -31,9 +36,10 @@ pub(crate) struct Redact {
     /// Where to write the stream
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Replace the end of MAC addresses in the state of virtio network devices by zeros
+    /// Also replace what tells this machine from others: the end of MAC addresses of virtio network devices,
+    /// serial numbers of disks, names the guest gave itself, the machine's UUID
     #[arg(long)]
-    mac: bool,
+    identities: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -42,7 +48,7 @@ pub(crate) struct Redact {
 impl Redact {
     pub(crate) fn run(&self) -> Outcome {
         let input = Input::open_whole(&self.file)?;
-        let options = Options { mac: self.mac };
+        let options = Options { identities: self.identities };
         let mut redacted = None;
         let mut refused = None;
         write_file(&self.output, |out| {
@@ -62,21 +68,14 @@ impl Redact {
             None => failure,
         })?;
         let done = redacted.unwrap_or_default();
-        let mut out = anstream::stdout().lock();
-        let printed = match self.json {
-            true => serde_json::to_writer(&mut out, &done)
-                .map_err(std::io::Error::from)
-                .and_then(|()| writeln!(out)),
-            false => {
-                let (kept, dropped) = (done.kept, done.dropped);
-                writeln!(
-                    out,
-                    "{}: {kept} pages kept, which hold rings; {dropped} pages of guest data dropped",
-                    self.output.display()
-                )
-            }
-        };
-        printed.map_err(stdout)?;
+        show(self.json, &done, |out| {
+            let (kept, dropped) = (done.kept, done.dropped);
+            writeln!(
+                out,
+                "{}: {kept} pages kept, which hold rings; {dropped} pages of guest data dropped",
+                self.output.display()
+            )
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,15 +1,14 @@
 //! `vmig report`: a page to look at, and to attach to a ticket.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use report::Subject;
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
+use crate::output::write_to;
 
 /// Draw a migration stream as a page to look at
 ///
@@ -43,7 +42,8 @@ impl Report {
         let inputs = self.files.iter().map(|file| Input::open(file)).collect::<Result<Vec<_>, _>>()?;
         let subjects: Vec<_> =
             inputs.iter().map(|input| Subject { name: &input.file, reading: input.reading() }).collect();
-        self.write(&report::page(&subjects))?;
+        let page = report::page(&subjects);
+        write_to(self.output.as_deref(), |out| out.write_all(page.as_bytes()))?;
         let mut is_whole = true;
         for Input { file, stopped, .. } in inputs {
             if let Some(error) = stopped {
@@ -52,14 +52,5 @@ impl Report {
             }
         }
         Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
-    }
-
-    fn write(&self, page: &str) -> Result<(), Failure> {
-        let Some(path) = &self.output else {
-            return std::io::stdout().lock().write_all(page.as_bytes()).map_err(stdout);
-        };
-        let failed = |error| Failure::Write { file: path.display().to_string(), error };
-        let mut out = BufWriter::new(File::create(path).map_err(failed)?);
-        out.write_all(page.as_bytes()).and_then(|()| out.flush()).map_err(failed)
     }
 }

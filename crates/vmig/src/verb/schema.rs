@@ -1,15 +1,16 @@
 //! `vmig schema`: what sections look like, and whether two descriptions of them go together.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::process::ExitCode;
 
 use clap::Args;
 use compat::schema::{Comparison, Schema, Source, sections};
 use serde::Serialize;
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
+use crate::output::show;
 use crate::render;
 
 /// Show what the sections of devices look like, or compare descriptions of them
@@ -74,7 +75,7 @@ impl SchemaVerb {
                 return Err(Failure::NotThere(format!("there is no section {name}; there are {known}")));
             }
         }
-        self.print(&sections, |out| render::schema::sections(&sections, out)).map_err(stdout)?;
+        show(self.json, &sections, |out| render::schema::sections(&sections, out))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -104,21 +105,8 @@ impl SchemaVerb {
             )));
         }
         let is_safe = directions.iter().all(|direction| direction.comparison.is_safe());
-        self.print(&directions, |out| render::schema::directions(&directions, out)).map_err(stdout)?;
+        show(self.json, &directions, |out| render::schema::directions(&directions, out))?;
         Ok(if is_safe { ExitCode::SUCCESS } else { ExitCode::from(1) })
-    }
-
-    fn print(
-        &self,
-        document: &impl Serialize,
-        render: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut out = anstream::stdout().lock();
-        if self.json {
-            serde_json::to_writer_pretty(&mut out, document)?;
-            return writeln!(out);
-        }
-        render(&mut out)
     }
 }
 

@@ -9,9 +9,9 @@ use serde::Serialize;
 use virtio::guest::Content;
 use vmstate::stream::Section;
 
-use super::{Failure, Outcome, stdout};
+use super::{Failure, Outcome};
 use crate::input::Input;
-use crate::output::write_file;
+use crate::output::{show, write_file};
 use crate::render::style::{BAD, DIM, DOUBTFUL, GOOD, bytes};
 
 /// Check that a stream can be read and written without loss
@@ -98,9 +98,7 @@ impl Verify {
             sections: &rows,
             error: input.stopped.as_ref().map(ToString::to_string),
         };
-        let mut out = anstream::stdout().lock();
-        let printed = if self.json { print_json(&report, &mut out) } else { print(&report, &mut out) };
-        printed.map_err(stdout)?;
+        show(self.json, &report, |out| print(&report, out))?;
         if let Some(output) = &self.output {
             write_anew(&input, output)?;
         }
@@ -158,11 +156,6 @@ fn difference(original: &[u8], anew: &[u8], offset: u64) -> Option<String> {
         byte(original),
         byte(anew)
     ))
-}
-
-fn print_json(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report)?;
-    writeln!(out)
 }
 
 /// A line for each virtio section and for each that is not as it should be; a summary.

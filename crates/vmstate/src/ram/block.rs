@@ -2,6 +2,7 @@
 
 use crate::error::{ErrorKind, Result};
 use crate::reader::Reader;
+use crate::writer::Writer;
 
 use super::record::is_head;
 
@@ -24,7 +25,6 @@ pub struct Block {
 /// Where the pages of a block of a mapped-ram stream lie, in bytes from the start of the file: for a
 /// stream behind a header that is [`Source::origin`](crate::source::Source::origin) bytes before the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Mapped {
     /// Bytes of a target page.
     pub page_size: u64,
@@ -69,6 +69,18 @@ impl Block {
         let mapped = layout.mapped.then(|| Mapped::load(input, page_size)).transpose().map_err(in_block)?;
         Ok(Self { name, bytes, page_size: host_page_size, address, mapped })
     }
+
+    /// Writes its entry of the block list.
+    pub fn save(&self, out: &mut Writer) {
+        out.name(&self.name);
+        out.u64(self.bytes);
+        for integer in [self.page_size, self.address].into_iter().flatten() {
+            out.u64(integer);
+        }
+        if let Some(mapped) = &self.mapped {
+            mapped.save(out);
+        }
+    }
 }
 
 /// Whether the entry says the page size of the host. It does where that is not the usual one, and only
@@ -100,6 +112,13 @@ impl Mapped {
             return Err(at.fail(ErrorKind::NotEqual { found, expected }).in_field("page_size"));
         }
         Ok(Self { page_size, bitmap_offset: input.u64()?, pages_offset: input.u64()? })
+    }
+
+    fn save(&self, out: &mut Writer) {
+        out.u32(MAPPED_VERSION);
+        out.u64(self.page_size);
+        out.u64(self.bitmap_offset);
+        out.u64(self.pages_offset);
     }
 
     /// The same places, in bytes from the start of a stream that starts at `origin`; `None` if they lie

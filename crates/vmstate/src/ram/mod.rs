@@ -8,6 +8,7 @@
 //! (it went over another channel, or the stream was cut before it came).
 
 mod block;
+mod encode;
 mod index;
 mod indexer;
 mod mapped;
@@ -15,6 +16,7 @@ mod record;
 pub mod xbzrle;
 
 pub use block::{Block, Layout, Mapped};
+pub use encode::Encoder;
 pub use index::{Content, Run};
 pub(crate) use indexer::Indexer;
 pub use record::{Decoder, PageAddress, Record};

@@ -15,22 +15,22 @@ use crate::error::{ErrorKind, Result};
 use crate::reader::Reader;
 
 /// The flags of a record.
-mod flag {
-    pub(super) const FULL: u64 = 0x001;
-    pub(super) const ZERO: u64 = 0x002;
-    pub(super) const MEM_SIZE: u64 = 0x004;
-    pub(super) const PAGE: u64 = 0x008;
-    pub(super) const EOS: u64 = 0x010;
-    pub(super) const CONTINUE: u64 = 0x020;
-    pub(super) const XBZRLE: u64 = 0x040;
-    pub(super) const HOOK: u64 = 0x080;
-    pub(super) const COMPRESS_PAGE: u64 = 0x100;
-    pub(super) const MULTIFD_FLUSH: u64 = 0x200;
-    pub(super) const ANY: u64 = 0x3ff;
+pub(super) mod flag {
+    pub(in crate::ram) const FULL: u64 = 0x001;
+    pub(in crate::ram) const ZERO: u64 = 0x002;
+    pub(in crate::ram) const MEM_SIZE: u64 = 0x004;
+    pub(in crate::ram) const PAGE: u64 = 0x008;
+    pub(in crate::ram) const EOS: u64 = 0x010;
+    pub(in crate::ram) const CONTINUE: u64 = 0x020;
+    pub(in crate::ram) const XBZRLE: u64 = 0x040;
+    pub(in crate::ram) const HOOK: u64 = 0x080;
+    pub(in crate::ram) const COMPRESS_PAGE: u64 = 0x100;
+    pub(in crate::ram) const MULTIFD_FLUSH: u64 = 0x200;
+    pub(in crate::ram) const ANY: u64 = 0x3ff;
 }
 
 /// The only encoding an XBZRLE record names.
-const ENCODING_XBZRLE: u8 = 1;
+pub(super) const ENCODING_XBZRLE: u8 = 1;
 
 /// One record of a RAM section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,6 +22,12 @@ pub struct StreamDescription {
 }
 
 impl StreamDescription {
+    /// The description that begins last in the source, if there is one in its last 64 MiB.
+    #[must_use]
+    pub fn find(source: &dyn Source) -> Option<Self> {
+        find(source)
+    }
+
     /// Bytes from the start of the stream to its marker.
     #[must_use]
     pub fn marker_offset(&self) -> u64 {

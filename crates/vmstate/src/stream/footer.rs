@@ -18,19 +18,22 @@ const LARGEST_VERSION: u32 = 0xffff;
 
 /// A section of which further parts may come.
 #[derive(Debug, Clone)]
-pub(super) struct Started {
-    pub(super) name: String,
-    pub(super) instance: u32,
-    pub(super) version: u32,
+pub struct Started {
+    /// Its name.
+    pub name: String,
+    /// Which of several of that name.
+    pub instance: u32,
+    /// The version of its body.
+    pub version: u32,
 }
 
-/// What is known of what may follow a section.
-#[derive(Debug, Default)]
-pub(super) struct Following {
+/// What is known of what may follow a section, and so shows where one of unknown length ends.
+#[derive(Debug, Clone, Default)]
+pub struct Following {
     /// The sections that were started, by id.
-    pub(super) started: HashMap<u32, Started>,
-    /// Where the description is.
-    pub(super) description: Option<u64>,
+    pub started: HashMap<u32, Started>,
+    /// Where the description is, in bytes from the start of the stream, if that is known.
+    pub description: Option<u64>,
 }
 
 impl Following {
@@ -55,8 +58,11 @@ impl Following {
     }
 
     /// The first place in `range` where the footer of section `id` stands, and behind it something that can
-    /// follow it.
-    pub(super) fn find_footer(&self, source: &dyn Source, range: Range<u64>, id: u32) -> Result<Option<u64>> {
+    /// follow it, or nothing.
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    pub fn find_footer(&self, source: &dyn Source, range: Range<u64>, id: u32) -> Result<Option<u64>> {
         let footer = footer(id);
         let overlap = footer.len() as u64 - 1;
         let finder = memchr::memmem::Finder::new(&footer);

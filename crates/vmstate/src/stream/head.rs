@@ -3,9 +3,11 @@
 //! The forms here are those of the wire and need no file: what loads them can as well take them off a
 //! pipe.
 
-use super::{Command, Kind};
+use super::{Command, Configuration, Kind};
+use crate::VmState;
 use crate::error::{ErrorKind, Result};
 use crate::reader::Reader;
+use crate::state::SUBSECTION;
 use crate::writer::Writer;
 
 /// "QEVM", the first four bytes of a stream.
@@ -143,6 +145,46 @@ pub fn save_header(out: &mut Writer) {
     out.u32(VERSION);
 }
 
+/// Reads header and configuration off a stream that is still arriving.
+///
+/// The configuration does not say where it ends: only what follows shows that no subsection does.
+///
+/// # Errors
+/// [`ErrorKind::Truncated`] also if the end of the configuration has not shown yet; else as
+/// [`load_header`], or if the configuration cannot be read.
+pub fn load_start(input: &mut Reader<'_>) -> Result<Option<Configuration>> {
+    let mut ahead = input.clone();
+    load_header(&mut ahead)?;
+    let at = ahead.clone();
+    let configuration = match ahead.u8()? {
+        marker::CONFIGURATION => Some(Configuration::load_body(&mut ahead, 0, &())?),
+        _ => {
+            ahead = at;
+            None
+        }
+    };
+    match ahead.peek().first() {
+        // A subsection that is not there to its end is left, and nothing else begins with that byte.
+        None | Some(&SUBSECTION) => Err(ahead.fail(ErrorKind::Truncated {
+            needed: ahead.left() as u64 + 1,
+            left: ahead.left() as u64,
+        })),
+        Some(_) => {
+            *input = ahead;
+            Ok(configuration)
+        }
+    }
+}
+
+/// Writes header and configuration.
+pub fn save_start(configuration: Option<&Configuration>, out: &mut Writer) {
+    save_header(out);
+    if let Some(configuration) = configuration {
+        out.u8(marker::CONFIGURATION);
+        VmState::<()>::save_body(configuration, out);
+    }
+}
+
 /// The bytes of the footer of section `id`.
 #[must_use]
 pub fn footer(id: u32) -> [u8; 5] {
@@ -174,6 +216,29 @@ mod tests {
                 let error = Head::load(&mut Reader::new(&bytes[..length], 0)).unwrap_err();
                 assert!(matches!(error.kind(), ErrorKind::Truncated { .. }));
             }
+        }
+    }
+
+    #[test]
+    fn the_start_ends_where_something_else_begins() {
+        let configuration = Configuration {
+            len: 3,
+            name: b"isa".to_vec(),
+            target_page_bits: Some(super::super::TargetPageBits { target_page_bits: 12 }),
+            ..Configuration::default()
+        };
+        for configuration in [None, Some(&configuration)] {
+            let mut out = Writer::new();
+            save_start(configuration, &mut out);
+            let length = out.len();
+            Head::Eof.save(&mut out);
+            for length in 0..=length {
+                let error = load_start(&mut Reader::new(&out.as_bytes()[..length], 0)).unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Truncated { .. }), "{length}: {error}");
+            }
+            let mut input = Reader::new(out.as_bytes(), 0);
+            assert_eq!(load_start(&mut input).unwrap().as_ref(), configuration);
+            assert_eq!(input.offset(), length as u64);
         }
     }
 

@@ -41,7 +41,8 @@ mod write;
 pub use command::{Command, PageSizes, RamDiscard};
 pub use configuration::{Capabilities, Capability, Configuration, TargetPageBits, Uuid};
 pub use description::StreamDescription;
-pub use head::{Head, MAGIC, VERSION, footer, load_header, save_header};
+pub use footer::{Following, Started};
+pub use head::{Head, MAGIC, VERSION, footer, load_header, load_start, save_header, save_start};
 pub use section::{Boundary, Kind, Section};
 pub use write::WriteError;
 

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::head::{footer, marker, save_header};
-use super::{Command, Head, Kind, Record, Section, Stream};
-use crate::VmState;
+use super::head::{footer, marker, save_start};
+use super::{Command, Head, Kind, Record, Section, Stream, StreamDescription};
 use crate::error::Error;
 use crate::source::Source;
 use crate::writer::Writer;
@@ -78,15 +77,11 @@ impl Stream {
         let bodies = self.replacements(replace);
         self.check_mapped_ram(source.origin(), &bodies)?;
         let mut head = Writer::new();
-        save_header(&mut head);
-        if let Some(configuration) = &self.configuration {
-            head.u8(marker::CONFIGURATION);
-            VmState::<()>::save_body(configuration, &mut head);
-        }
+        save_start(self.configuration.as_ref(), &mut head);
         out.write_all(head.as_bytes())?;
         for (record, body) in self.records.iter().zip(&bodies) {
             match record {
-                Record::Section(section) => write_section(section, body.as_deref(), source, out)?,
+                Record::Section(section) => section.write_body(body.as_deref(), source, out)?,
                 Record::Command { offset, command } => {
                     write_head(Head::Command(self.resized(*offset, command, &bodies)?), out)?;
                 }
@@ -95,8 +90,7 @@ impl Stream {
         }
         if let Some(description) = self.description.as_ref().filter(|_| self.is_complete()) {
             let mut head = Writer::new();
-            head.u8(marker::DESCRIPTION);
-            head.u32(length("a description", description.json.len() as u64)?);
+            description.save_head(&mut head)?;
             out.write_all(head.as_bytes())?;
             out.write_all(&description.json)?;
         }
@@ -166,30 +160,56 @@ impl Stream {
     }
 }
 
-fn write_section(
-    section: &Section,
-    replaced: Option<&[u8]>,
-    source: &dyn Source,
-    out: &mut dyn Write,
-) -> Result<(), WriteError> {
-    let Section { kind, id, instance, version, .. } = *section;
-    write_head(
+impl Section {
+    /// Writes the section: header, body (the one that was kept, or else from `source`, which must be the one
+    /// that was scanned), footer.
+    ///
+    /// # Errors
+    /// If the source cannot be read, or the output takes no more.
+    pub fn write(&self, source: &dyn Source, out: &mut dyn Write) -> Result<(), WriteError> {
+        self.write_body(self.body(), source, out)
+    }
+
+    fn write_body(
+        &self,
+        body: Option<&[u8]>,
+        source: &dyn Source,
+        out: &mut dyn Write,
+    ) -> Result<(), WriteError> {
+        write_head(self.head(), out)?;
+        match body {
+            Some(body) => out.write_all(body)?,
+            None => copy(source, self.body_offset, self.body_bytes, out)?,
+        }
+        if self.has_footer {
+            out.write_all(&footer(self.id))?;
+        }
+        Ok(())
+    }
+
+    /// What stands before its body.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let Self { kind, id, instance, version, .. } = *self;
         match kind {
             Kind::Start | Kind::Full => {
-                Head::Section { kind, id, name: section.name.clone(), instance, version }
+                Head::Section { kind, id, name: self.name.clone(), instance, version }
             }
             Kind::Part | Kind::End => Head::More { kind, id },
-        },
-        out,
-    )?;
-    match replaced {
-        Some(body) => out.write_all(body)?,
-        None => copy(source, section.body_offset, section.body_bytes, out)?,
+        }
     }
-    if section.has_footer {
-        out.write_all(&footer(id))?;
+}
+
+impl StreamDescription {
+    /// Writes what stands before its JSON text: marker and length.
+    ///
+    /// # Errors
+    /// [`WriteError::TooLong`].
+    pub fn save_head(&self, out: &mut Writer) -> Result<(), WriteError> {
+        out.u8(marker::DESCRIPTION);
+        out.u32(length("a description", self.json.len() as u64)?);
+        Ok(())
     }
-    Ok(())
 }
 
 fn write_head(head: Head, out: &mut dyn Write) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use vmstate::Code;
 
 use super::Page;
+use crate::defect::MISREAD_SCSI_PARAMETERS;
 
 pub(super) const PAGES: &[Page] = &[
     Page {
@@ -35,11 +36,10 @@ pub(super) const PAGES: &[Page] = &[
     Page {
         code: Code(503),
         title: "scsi-disk: QEMU does not read back what it wrote.",
-        meaning: "Of an emulated command with parameters (UNMAP, say), QEMU writes the parameters and reads as much as the command has \
-                  sectors. It loses its place, and the load fails somewhere behind.",
+        meaning: MISREAD_SCSI_PARAMETERS.what,
         cause: "A command that failed and waits to be tried again (`werror=stop`), on machine types since 9.1.",
         qemu: "invalid SCSI request migration data",
-        remedy: "Let the source finish the request before migrating: cure what stopped it, and continue.",
+        remedy: MISREAD_SCSI_PARAMETERS.remedy,
         example: "VM0503 does not load: request 0 (command 0x42) was written with 24 bytes of data, of which QEMU reads 0",
     },
 ];

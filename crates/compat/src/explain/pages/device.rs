@@ -3,6 +3,7 @@
 use vmstate::Code;
 
 use super::Page;
+use crate::defect::MISSPELT_PAGE_POISON;
 
 pub(super) const PAGES: &[Page] = &[
     Page {
@@ -74,12 +75,10 @@ pub(super) const PAGES: &[Page] = &[
     Page {
         code: Code(440),
         title: "balloon: the page-poison subsection has a misspelt name.",
-        meaning: "QEMU 5.2 writes it as `vitio-balloon-device/page-poison`. Its name does not begin with that of the struct it belongs to, \
-                  so that no reader takes it: no QEMU loads the stream, not even 5.2.",
+        meaning: MISSPELT_PAGE_POISON.what,
         cause: "A source of QEMU 5.2 whose guest negotiated PAGE_POISON, as Linux guests do if it is offered.",
         qemu: "Missing section footer for 0000:00:05.0/virtio-balloon",
-        remedy: "`vmig edit FILE -o OUT --repair` renames it, and the stream loads. To avoid it, start the source with \
-                 `page-poison=off` on the balloon.",
+        remedy: MISSPELT_PAGE_POISON.remedy,
         example: "VM0440 does not load: subsection `vitio-balloon-device/page-poison`, expected `virtio-balloon-device/page-poison`",
     },
     Page {

@@ -13,6 +13,8 @@ mod verdict;
 use serde::{Serialize, Serializer};
 use vmstate::Code;
 
+use crate::defect::{self, Defect};
+
 /// What a code means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Page {
@@ -36,6 +38,13 @@ pub struct Page {
 
 fn as_text<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(code)
+}
+
+impl Page {
+    /// The defects of QEMU releases that may be behind it.
+    pub fn defects(&self) -> impl Iterator<Item = &'static Defect> {
+        defect::behind(self.code)
+    }
 }
 
 /// The pages, by hundreds of codes.

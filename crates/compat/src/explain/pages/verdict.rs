@@ -3,6 +3,7 @@
 use vmstate::Code;
 
 use super::Page;
+use crate::defect::MISPLACED_NDESCS;
 use crate::verdict::code;
 
 /// The title that the code has in its own table.
@@ -186,7 +187,7 @@ pages! {
     }
     QUEUE_SIZE {
         meaning: "The destination allocated fewer entries than the guest's ring has. QEMUs since 11.1 compare, and refuse.",
-        cause: "Another `queue-size`; or a source of Debian's 10.0.13, which gives every queue 1,024 entries whatever the device asks for.",
+        cause: "Another `queue-size`; or a source that gives every queue 1,024 entries whatever the device asks for.",
         qemu: "VQ 0 vring.num 1024 exceeds allocated max 256",
         remedy: "Where the device has an option for it, set it to the source's size (`queue-size`, `virtqueue_size`, `rx_queue_size`, \
                  `tx_queue_size`). Queues without one cannot be helped at the destination.",
@@ -219,6 +220,13 @@ pages! {
         qemu: "",
         remedy: "`vmig inspect` says where it went wrong.",
         example: "VM0662 cannot tell: section: at 0x6f1e5: 4096 queues, at most 1024",
+    }
+    ELEMENT_ORDER {
+        meaning: MISPLACED_NDESCS.what,
+        cause: "The source was stopped with a request in flight (by `werror=stop` and a full disk, say), and its device has `packed=on`.",
+        qemu: "virtio: unexpected memory split",
+        remedy: MISPLACED_NDESCS.remedy,
+        example: "VM0663 refused: element.ndescs: before each of 1 elements, expected behind each",
     }
     DEVICE_RESET {
         meaning: "QEMU does not ask that each of its devices is in the stream. This one stays as it was at start, while the guest's driver \

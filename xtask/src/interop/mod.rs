@@ -2,6 +2,12 @@
 //!
 //! The proof is the guest's: it counts beats in its own memory, and checks in each what it wrote to
 //! its disks before it was carried. QEMU's word on every virtqueue is compared with vmig's as well.
+//! One file for each of vmig's verbs that is tried so ([`Verb`]).
+
+mod check;
+mod edit;
+mod redact;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +17,11 @@ use clap::{Args, ValueEnum};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
 use crate::cases::{self, Case};
+use crate::machine::beats::Beats;
 use crate::machine::command::End;
 use crate::machine::{Machine, Site};
 use crate::qemu::Qemu;
+use crate::truth::DeviceState;
 use crate::{tools, truth, workspace};
 
 /// Beats the guest makes before it is carried, and how many more it has to make afterwards.
@@ -27,7 +35,7 @@ const FROM_VMIG: &str = "vmig.mig";
 /// Carry running guests from QEMU through vmig to QEMU.
 ///
 /// For each case: start the guest, let it work its devices, save it, give the stream to vmig, load
-/// what vmig wrote, and see that the guest goes on. Needs `cargo xtask fetch` first; a case whose
+/// what vmig wrote, and see what comes of it. Needs `cargo xtask fetch` first; a case whose
 /// parts are not there is skipped, and says so. Guests are emulated (TCG); a case takes 10 to 40 seconds.
 #[derive(Debug, Args)]
 pub(crate) struct Interop {
@@ -52,7 +60,7 @@ pub(crate) struct Interop {
     strict: bool,
 
     /// Copy the stream instead of giving it to vmig: tries the guests and QEMU, proves nothing of vmig
-    #[arg(long)]
+    #[arg(long, conflicts_with = "verb")]
     without_vmig: bool,
 
     /// The vmig to use [default: the one of this workspace, built first]
@@ -63,8 +71,21 @@ pub(crate) struct Interop {
 /// What vmig does with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Verb {
-    /// Decode everything and encode it again
+    /// Decode everything and encode it again; the guest goes on
     Verify,
+    /// Change the network device's MAC address; the guest sees the new one, and goes on with it
+    Edit,
+    /// Blank the guest's data; QEMU loads what is left
+    Redact,
+    /// Foretell whether a waiting QEMU loads it: one that does, and one that does not
+    Check,
+}
+
+impl Verb {
+    /// Whether there is something to be seen of a case.
+    fn tries(self, case: &Case) -> bool {
+        self != Self::Edit || edit::is_seen(case)
+    }
 }
 
 /// How a case ended.
@@ -77,7 +98,11 @@ enum Outcome {
 impl Interop {
     /// Runs the chosen cases; an error unless all passed.
     pub(crate) fn run(&self) -> Result<()> {
-        let cases = cases::chosen(&self.case)?;
+        let mut cases = cases::chosen(&self.case)?;
+        cases.retain(|case| self.verb.tries(case));
+        if cases.is_empty() {
+            return Err(miette!("the guests of these cases cannot see what vmig changes"));
+        }
         if self.list {
             for case in cases {
                 println!("{:28} {} → {}", case.name, case.from.series(), case.to.series());
@@ -150,7 +175,7 @@ impl Interop {
             Ok(target) => target.join("interop").join(case.name),
             Err(error) => return Outcome::Failed(error),
         };
-        match carry(case, &dir, &from, &to, vmig) {
+        match self.try_out(case, &dir, &from, &to, vmig) {
             Ok(detail) => {
                 if !self.keep {
                     // What stays behind is in the way of nothing: the next run empties it.
@@ -166,49 +191,102 @@ impl Interop {
             ))),
         }
     }
+
+    /// Saves the guest of a case, and has vmig and the destination do their part; returns what was seen, in
+    /// a few words.
+    fn try_out(
+        &self,
+        case: &'static Case,
+        dir: &Path,
+        from: &Qemu,
+        to: &Qemu,
+        vmig: Option<&Path>,
+    ) -> Result<String> {
+        let site = Site::new(case, dir, from)?;
+        let saved = Saved::new(&site, from)?;
+        let Some(program) = vmig else {
+            std::fs::copy(dir.join(FROM_QEMU), dir.join(FROM_VMIG)).into_diagnostic()?;
+            return saved.goes_on(to, |_| Ok(())).map(|after| saved.seen(&after));
+        };
+        let vmig = Vmig { program, dir };
+        match self.verb {
+            Verb::Verify => verify::run(&saved, to, vmig),
+            Verb::Edit => edit::run(&saved, to, vmig),
+            Verb::Redact => redact::run(&saved, to, vmig),
+            Verb::Check => check::run(&saved, to, vmig),
+        }
+    }
 }
 
-/// Carries the guest of a case; returns what was seen, in a few words.
-fn carry(case: &'static Case, dir: &Path, from: &Qemu, to: &Qemu, vmig: Option<&Path>) -> Result<String> {
-    let site = Site::new(case, dir, from)?;
+/// A guest that was saved, as [`FROM_QEMU`].
+struct Saved<'a> {
+    site: &'a Site,
+    /// QEMU's word on the virtqueues of the stopped machine.
+    queues: Vec<DeviceState>,
+    /// What the guest had done.
+    before: Beats,
+}
 
-    let mut source = Machine::start(&site, from, End::Source)?;
-    source.work_and_stop(BEATS_BEFORE).wrap_err("before it was carried")?;
-    let queues = truth::ask(&mut source, case)?;
-    source.save(FROM_QEMU)?;
-    source.quit()?;
-    let before = site.beats()?;
-
-    match vmig {
-        Some(vmig) => through_vmig(vmig, &site, &queues)?,
-        None => std::fs::copy(dir.join(FROM_QEMU), dir.join(FROM_VMIG)).into_diagnostic().map(drop)?,
+impl<'a> Saved<'a> {
+    /// Starts the guest, lets it work, and saves it.
+    fn new(site: &'a Site, from: &Qemu) -> Result<Self> {
+        let mut source = Machine::start(site, from, End::Source)?;
+        source.work_and_stop(BEATS_BEFORE).wrap_err("before it was carried")?;
+        let queues = truth::ask(&mut source, site.case)?;
+        source.save(FROM_QEMU)?;
+        source.quit()?;
+        Ok(Self { site, queues, before: site.beats()? })
     }
 
-    let mut destination =
-        Machine::start(&site, to, End::Destination(FROM_VMIG)).wrap_err("the stream was not loaded")?;
-    destination.wait_until_loaded().wrap_err("the stream was not loaded")?;
-    let loaded = truth::carried(truth::ask(&mut destination, case)?);
-    no_differences("the destination", &truth::differences(&queues, &loaded))?;
-    destination.resume()?;
-    let after = destination.wait_for_beat(before.last + BEATS_AFTER).wrap_err("after it was carried")?;
-    destination.take_memory_back().wrap_err("after it was carried")?;
-    destination.quit()?;
-    site.check_port(&after)?;
-    let count = queues.iter().map(|device| device.queues.len()).sum::<usize>();
-    Ok(format!("beats {} + {}, {count} queues, {}", before.last, after.last - before.last, before.devices))
+    /// Loads what vmig wrote, with every queue as it was.
+    fn loads(&self, to: &Qemu) -> Result<Machine<'a>> {
+        let mut destination = Machine::start(self.site, to, End::Destination(FROM_VMIG))
+            .wrap_err("the stream was not loaded")?;
+        destination.wait_until_loaded().wrap_err("the stream was not loaded")?;
+        let loaded = truth::carried(truth::ask(&mut destination, self.site.case)?);
+        no_differences("the destination", &truth::differences(&self.queues, &loaded))?;
+        Ok(destination)
+    }
+
+    /// Loads what vmig wrote, looks at the machine that stands still, and lets the guest go on.
+    fn goes_on(&self, to: &Qemu, look: impl FnOnce(&mut Machine<'_>) -> Result<()>) -> Result<Beats> {
+        let mut destination = self.loads(to)?;
+        look(&mut destination)?;
+        destination.resume()?;
+        let wanted = self.before.last + BEATS_AFTER;
+        let after = destination.wait_for_beat(wanted).wrap_err("after it was carried")?;
+        destination.take_memory_back().wrap_err("after it was carried")?;
+        destination.quit()?;
+        self.site.check_port(&after)?;
+        Ok(after)
+    }
+
+    /// What was seen of a guest that went on.
+    fn seen(&self, after: &Beats) -> String {
+        let count = self.queues.iter().map(|device| device.queues.len()).sum::<usize>();
+        let (before, devices) = (self.before.last, &self.before.devices);
+        format!("beats {before} + {}, {count} queues, {devices}", after.last - before)
+    }
 }
 
-/// Has vmig decode and encode the stream, and tell what it sees in it.
-fn through_vmig(vmig: &Path, site: &Site, queues: &[truth::DeviceState]) -> Result<()> {
-    let command = |arguments: &[&str]| {
-        let mut command = Command::new(vmig);
-        command.args(arguments).current_dir(&site.dir);
+/// The vmig that is tried, in the directory of a case.
+#[derive(Clone, Copy)]
+struct Vmig<'a> {
+    program: &'a Path,
+    dir: &'a Path,
+}
+
+impl Vmig<'_> {
+    /// Runs a verb; its standard output. An error if it fails.
+    fn run(self, arguments: &[&str]) -> Result<Vec<u8>> {
+        tools::output(&mut self.command(arguments)).wrap_err_with(|| format!("vmig {}", arguments.join(" ")))
+    }
+
+    fn command(self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.program);
+        command.args(arguments).current_dir(self.dir);
         command
-    };
-    tools::output(&mut command(&["verify", FROM_QEMU, "-o", FROM_VMIG])).wrap_err("vmig verify")?;
-    let inspected =
-        tools::output(&mut command(&["inspect", FROM_QEMU, "--json"])).wrap_err("vmig inspect --json")?;
-    no_differences("vmig inspect", &truth::differences(queues, &truth::from_inspect(&inspected)?))
+    }
 }
 
 fn no_differences(who: &str, differences: &[String]) -> Result<()> {
