@@ -4,13 +4,31 @@ use crate::core::{Endianness, Ring};
 use crate::memory::{MemoryError, RingMemory};
 
 /// Bytes of a descriptor.
-const DESCRIPTOR: u64 = 16;
+const DESCRIPTOR: u64 = super::descriptor::DESCRIPTOR as u64;
 /// Bytes before the entries of the available and of the used ring: flags, then the index.
 const HEADER: usize = 4;
+/// Bytes after the entries of both, if `EVENT_IDX` is negotiated: at which index to notify.
+pub(super) const EVENT: usize = 2;
+/// Alignment of the available and of the used ring.
+pub(super) const ALIGNMENT: [u64; 2] = [2, 4];
+/// Offset of the flags in both.
+pub(super) const FLAGS: usize = 0;
+/// Flag of both: the one who reads it need not notify.
+pub(super) const NO_NOTIFICATION: u16 = 1;
 /// Bytes of descriptors that [`is_blank`] looks at.
 const MOST_LOOKED_AT: usize = 64 << 10;
 /// Offset of the index in both.
-const INDEX: u64 = 2;
+pub(super) const INDEX: usize = 2;
+
+/// Offset of an entry of the available ring; that after the last is of `used_event`.
+pub(super) const fn avail_entry(index: usize) -> usize {
+    HEADER + 2 * index
+}
+
+/// Offset of an entry of the used ring; that after the last is of `avail_event`.
+pub(super) const fn used_entry(index: usize) -> usize {
+    HEADER + 8 * index
+}
 
 /// Addresses of the available and the used ring where the driver gave only that of the descriptors
 /// (§2.7.2): one after the other, the used ring aligned. Both are 0 for a queue that is not set up.
@@ -32,7 +50,7 @@ pub fn legacy_addresses(desc: u64, size: u32, align: u32) -> (u64, u64) {
 /// If the memory there cannot be read.
 pub fn index(memory: &dyn RingMemory, address: u64, endianness: Endianness) -> Result<u16, MemoryError> {
     let mut bytes = [0; 2];
-    let address = address.checked_add(INDEX).ok_or(MemoryError::Unmapped { address })?;
+    let address = address.checked_add(INDEX as u64).ok_or(MemoryError::Unmapped { address })?;
     memory.read(address, &mut bytes)?;
     Ok(endianness.u16(bytes))
 }
