@@ -32,6 +32,7 @@ fn sources(path: &str) -> Vec<String> {
 fn codes() -> BTreeSet<u16> {
     let places = [
         ("crates/vmstate/src/error.rs", r"Self::\w+(?:\(_\)| \{ \.\. \})? => (\d+),"),
+        ("crates/migration/src/error.rs", r"=> Code\((\d+)\)"),
         ("crates/virtio/src/finding.rs", r"=> \((\d+), (?:Warning|BreaksDevice|FailsLoad)\)"),
         ("crates/virtio/src/device", r"(?:add_device|fails)\(\s*(\d+),"),
         ("crates/virtio/src/companion", r"(?:add_device|fails)\(\s*(\d+),"),

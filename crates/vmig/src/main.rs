@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod input;
+mod live;
 mod output;
 mod render;
 mod verb;
@@ -37,9 +38,12 @@ enum Verb {
     Explain(verb::explain::Explain),
     Inspect(verb::inspect::Inspect),
     Profile(verb::profile::ProfileVerb),
+    Receive(verb::receive::Receive),
     Redact(verb::redact::Redact),
+    Relay(verb::relay::Relay),
     Report(verb::report::Report),
     Schema(verb::schema::SchemaVerb),
+    Send(verb::send::Send),
     Verify(verb::verify::Verify),
 }
 
@@ -62,9 +66,12 @@ fn main() -> ExitCode {
         Verb::Explain(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Profile(verb) => verb.run(),
+        Verb::Receive(verb) => verb.run(),
         Verb::Redact(verb) => verb.run(),
+        Verb::Relay(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
         Verb::Schema(verb) => verb.run(),
+        Verb::Send(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
     };
     outcome.unwrap_or_else(|failure| failure.report())

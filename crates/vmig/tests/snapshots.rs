@@ -75,7 +75,10 @@ snapshots! {
     help_edit: "edit --help";
     help_encode: "encode --help";
     help_profile: "profile --help";
+    help_receive: "receive --help";
     help_redact: "redact --help";
+    help_relay: "relay --help";
+    help_send: "send --help";
     help_completions: "completions --help";
     help_verify: "verify --help";
 }

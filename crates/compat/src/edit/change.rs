@@ -1,6 +1,9 @@
 //! One change: what is changed, how, to what.
 
+use std::fmt;
 use std::str::FromStr;
+
+use vmstate::stream::Configuration;
 
 use super::features::Set;
 use super::{device_of, mac, path};
@@ -78,18 +81,47 @@ impl FromStr for Change {
     }
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operator = match self.operator {
+            Operator::Set => "=",
+            Operator::Add => "+=",
+            Operator::Remove => "-=",
+        };
+        write!(f, "{}{operator}{}", self.target, self.value)
+    }
+}
+
 impl Change {
+    /// Whether it is of the machine type, which stands before all sections.
+    #[must_use]
+    pub fn is_of_machine(&self) -> bool {
+        self.target == "machine"
+    }
+
+    /// Makes a change of the machine type.
+    ///
+    /// # Errors
+    /// If it is none, or the name cannot be one.
+    pub fn make_in(&self, configuration: &mut Configuration) -> Result<(), ChangeError> {
+        let wrong = |message: String| ChangeError::Value { target: self.target.clone(), message };
+        let mut json = serde_json::to_value(&*configuration).unwrap_or_default();
+        match json.get_mut("machine") {
+            Some(machine) if self.operator == Operator::Set => *machine = self.value.clone().into(),
+            _ => return Err(wrong("expected =, and the name of a machine type".to_owned())),
+        }
+        *configuration = serde_json::from_value(json).map_err(|error| wrong(error.to_string()))?;
+        Ok(())
+    }
+
     /// Makes the change.
     pub(super) fn make(&self, state: &mut State) -> Result<(), ChangeError> {
         let wrong = |message: String| ChangeError::Value { target: self.target.clone(), message };
-        if self.target == "machine" {
-            let mut json = serde_json::to_value(&state.configuration).unwrap_or_default();
-            match json.get_mut("machine") {
-                Some(machine) if self.operator == Operator::Set => *machine = self.value.clone().into(),
-                _ => return Err(wrong("expected = and a stream with a configuration section".to_owned())),
-            }
-            state.configuration = serde_json::from_value(json).map_err(|error| wrong(error.to_string()))?;
-            return Ok(());
+        if self.is_of_machine() {
+            return match &mut state.configuration {
+                Some(configuration) => self.make_in(configuration),
+                None => Err(wrong("expected a stream with a configuration section".to_owned())),
+            };
         }
         let (section, field) = self.split(state)?;
         let Some(section) = state.sections.iter_mut().find(|candidate| candidate.title() == section) else {

@@ -9,9 +9,12 @@ pub(crate) mod encode;
 pub(crate) mod explain;
 pub(crate) mod inspect;
 pub(crate) mod profile;
+pub(crate) mod receive;
 pub(crate) mod redact;
+pub(crate) mod relay;
 pub(crate) mod report;
 pub(crate) mod schema;
+pub(crate) mod send;
 pub(crate) mod verify;
 
 use std::io;
@@ -47,14 +50,18 @@ pub(crate) enum Failure {
     /// State in JSON is not what it should be.
     #[error("{file}: {error}")]
     State { file: String, error: String },
+    /// A migration was given up.
+    #[error(transparent)]
+    Migration(migration::Error),
     /// A change cannot be made.
     #[error("{0}")]
     Edit(#[from] EditError),
 }
 
 impl Failure {
-    fn code(&self) -> Option<Code> {
+    pub(crate) fn code(&self) -> Option<Code> {
         match self {
+            Self::Migration(error) => Some(error.cause.code()),
             Self::Stream { error, .. } => Some(error.code()),
             _ => None,
         }

@@ -6,6 +6,7 @@ mod companion;
 mod core;
 mod device;
 mod gpu;
+mod migration;
 mod section;
 mod stream;
 mod verdict;
@@ -48,7 +49,7 @@ impl Page {
 }
 
 /// The pages, by hundreds of codes.
-const TABLES: [&[Page]; 7] = [
+const TABLES: [&[Page]; 8] = [
     stream::PAGES,
     section::PAGES,
     self::core::PAGES,
@@ -56,6 +57,7 @@ const TABLES: [&[Page]; 7] = [
     gpu::PAGES,
     companion::PAGES,
     verdict::PAGES,
+    migration::PAGES,
 ];
 
 /// All pages, in the order of their codes.

@@ -1,0 +1,175 @@
+//! What happens during a migration, as it happens: the progress bar, the log and the tests read the same.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// The states of a migration, as QEMU names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The channel stands; machine type, capabilities and the block list go over.
+    Setup,
+    /// RAM goes over, and the guest runs at the source.
+    Active,
+    /// The guest is stopped; what RAM is left, and the state of the devices, go over.
+    Device,
+    /// The other side has acknowledged.
+    Completed,
+    /// It was given up; the source has the guest.
+    Failed,
+    /// It was ended from outside; the source has the guest.
+    Cancelled,
+}
+
+impl State {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Active => "active",
+            Self::Device => "device",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which end something is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The guest comes from there.
+    In,
+    /// The guest goes there.
+    Out,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::In => "from the source",
+            Self::Out => "to the destination",
+        })
+    }
+}
+
+/// How far RAM is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Bytes of the stream so far.
+    pub bytes: u64,
+    /// Pages with content; one that went twice counts twice.
+    pub normal: u64,
+    /// Pages of zeros.
+    pub zero: u64,
+    /// Pages of which only changes went (XBZRLE).
+    pub xbzrle: u64,
+    /// Pages that went again: the guest had written to them.
+    pub again: u64,
+    /// Bytes of RAM that have not gone even once.
+    pub remaining: u64,
+    /// Bytes of all RAM.
+    pub total: u64,
+}
+
+/// A section of device state that was read, and what that took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceTime {
+    /// Its name.
+    pub name: String,
+    /// Bytes of its state.
+    pub bytes: u64,
+    /// From its first byte to its last, as they arrived or went.
+    #[serde(serialize_with = "seconds")]
+    pub transfer: Duration,
+}
+
+/// Where the time went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// From the first byte to the acknowledgement.
+    #[serde(serialize_with = "seconds")]
+    pub total: Duration,
+    /// From the guest's stop to the acknowledgement, as far as the stream shows when the guest stopped.
+    #[serde(serialize_with = "seconds")]
+    pub downtime: Duration,
+    /// The part of it in which the rest of RAM went.
+    #[serde(serialize_with = "seconds")]
+    pub ram: Duration,
+    /// The part of it in which device state went.
+    #[serde(serialize_with = "seconds")]
+    pub devices: Duration,
+    /// The part of it in which it was checked, and changed if that was asked for.
+    #[serde(serialize_with = "seconds")]
+    pub check: Duration,
+    /// The part of it that passed until the acknowledgement came: the destination's load.
+    #[serde(serialize_with = "seconds")]
+    pub acknowledgement: Duration,
+    /// How much RAM went.
+    pub progress: Progress,
+    /// The devices, in the order of the stream.
+    pub device_times: Vec<DeviceTime>,
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// Peers may come.
+    Listening {
+        /// To this channel.
+        channel: String,
+    },
+    /// A side is in another state.
+    State {
+        /// Which side.
+        side: Side,
+        /// The state.
+        state: State,
+    },
+    /// RAM is so far.
+    Progress {
+        /// Which side.
+        side: Side,
+        /// How far.
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// Something was mended or changed on the way.
+    Changed {
+        /// What.
+        what: String,
+    },
+    /// The checks found something that does not keep it from loading.
+    Warning {
+        /// What.
+        what: String,
+    },
+}
+
+/// Whoever wants to know. Called from several threads, and waited for.
+pub trait Observer: Sync {
+    /// Something happened.
+    fn event(&self, event: Event);
+}
+
+impl<F: Fn(Event) + Sync> Observer for F {
+    fn event(&self, event: Event) {
+        self(event);
+    }
+}

@@ -1,0 +1,83 @@
+//! Receiving a guest into a file.
+
+use std::fs::File;
+
+use vmstate::source::FileSource;
+
+use crate::clock::{Clock, device_times, ended};
+use crate::count::Counter;
+use crate::error::{Cause, Error};
+use crate::event::{Observer, Side, State, Summary};
+use crate::hold::{FAILED, Held, answer, judged};
+use crate::incoming::Terms;
+use crate::judge::Judge;
+use crate::keep::{Mapped, MappedRam, Verbatim};
+use crate::peer::Peer;
+use crate::take::take;
+
+/// How a guest is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Every byte as it comes.
+    Verbatim,
+    /// Each page once, at a place of its own (`mapped-ram`).
+    Mapped,
+}
+
+/// Takes a guest into an empty file, and checks it. `kept` makes it last; only then the source is told that
+/// its guest is gone.
+///
+/// # Errors
+/// If anything fails: the source goes on running the guest then.
+pub fn receive(
+    from: Peer,
+    file: File,
+    form: Form,
+    terms: Terms,
+    judge: &dyn Judge,
+    kept: &mut dyn FnMut(&Held) -> Result<(), Cause>,
+    observer: &dyn Observer,
+) -> Result<Summary, Error> {
+    let clock = Clock::new(observer);
+    let counter = Counter::default();
+    let answers = from.main.is_duplex();
+    let (mut main, mut back) = from.main.split();
+    let here = |cause: Cause| cause.at(Side::In, State::Device);
+    let take_it = || {
+        let (tail, file) = match form {
+            Form::Verbatim => {
+                let (tail, copy) = take(&mut main, &mut back, Verbatim::new(file), terms, &counter, &clock)?;
+                let file = copy.finish(&tail).map_err(here)?;
+                (tail, file)
+            }
+            Form::Mapped => {
+                let ram = MappedRam::new(file);
+                let (tail, mapped) = take(&mut main, &mut back, Mapped::new(&ram), terms, &counter, &clock)?;
+                mapped.finish(&tail).map_err(here)?;
+                let file = ram.file().try_clone().map_err(Cause::Keep).map_err(here)?;
+                (tail, file)
+            }
+        };
+        clock.arrived(&tail);
+        let source = FileSource::new(file).map_err(Cause::Keep).map_err(here)?;
+        let held = judged(source, judge, &clock).map_err(here)?;
+        kept(&held).map_err(here)?;
+        Ok(clock.summary(counter.progress(), device_times(&held.stream, &tail)))
+    };
+    let taken: Result<Summary, Error> = take_it();
+    let told = match (&taken, answers) {
+        (_, false) => Ok(()),
+        (Ok(_), true) => answer(&mut back, Ok(())),
+        (Err(_), true) => {
+            drop(answer(&mut back, Err(FAILED)));
+            Ok(())
+        }
+    };
+    let done = taken
+        .and_then(|summary| told.map(|()| summary).map_err(|cause| cause.at(Side::In, State::Completed)));
+    match &done {
+        Ok(_) => ended(observer, Side::In, State::Completed),
+        Err(error) => ended(observer, Side::In, error.ends_as()),
+    }
+    done
+}

@@ -1,0 +1,80 @@
+//! Sending a stream that is there: a file, or a guest that is held.
+
+use std::time::Duration;
+
+use vmstate::source::Source;
+use vmstate::stream::Stream;
+
+use crate::channel::Patience;
+use crate::clock::{Clock, ended};
+use crate::count::Counter;
+use crate::error::{Cause, Error};
+use crate::event::{Observer, Side, State, Summary};
+use crate::outgoing::{Outgoing, Sent, await_acknowledgement};
+use crate::peer::Peer;
+
+/// How long a destination that takes no more may take to say why.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Sends a stream, and waits until the destination has acknowledged it, if its channel has a way back.
+///
+/// # Errors
+/// If the stream is not complete, the destination goes away, or does not take the guest.
+pub fn send(
+    stream: &Stream,
+    source: &dyn Source,
+    to: Peer,
+    bandwidth: Option<u64>,
+    observer: &dyn Observer,
+) -> Result<Summary, Error> {
+    let clock = Clock::new(observer);
+    let counter = Counter::default();
+    let sent = deliver(stream, source, to, bandwidth, &counter, &clock);
+    match &sent {
+        Ok(sent) => {
+            clock.note(|moments| {
+                (moments.ram, moments.devices) = (Some(sent.ram), Some(sent.devices));
+                moments.sent = Some(sent.devices);
+            });
+            ended(observer, Side::Out, State::Completed);
+        }
+        Err(error) => ended(observer, Side::Out, error.ends_as()),
+    }
+    sent.map(|_| clock.summary(counter.progress(), Vec::new()))
+}
+
+/// Sends a stream to a peer; the destination has it when this returns, and nobody has been told.
+pub(crate) fn deliver(
+    stream: &Stream,
+    source: &dyn Source,
+    to: Peer,
+    bandwidth: Option<u64>,
+    counter: &Counter,
+    observer: &dyn Observer,
+) -> Result<Sent, Error> {
+    let Peer { main, .. } = to;
+    let return_path = main.is_duplex();
+    let (mut back, mut out) = main.split();
+    let failed = |state| move |cause: Cause| cause.at(Side::Out, state);
+    let outgoing = Outgoing { stream, source, return_path, bandwidth, counter, observer };
+    let sent = outgoing.send(&mut out).map_err(|error| match &error.cause {
+        // It may have said why it went away.
+        Cause::Io(_) if return_path && !error.cause.is_cancelled() => {
+            back.set_patience(Patience::any_within(LAST_WORD));
+            match await_acknowledgement(&mut back) {
+                Err(cause @ (Cause::NotTaken { .. } | Cause::NotAcknowledged)) => {
+                    cause.at(Side::Out, error.state)
+                }
+                _ => error,
+            }
+        }
+        _ => error,
+    })?;
+    if return_path {
+        back.set_patience(Patience::ENDLESS);
+        await_acknowledgement(&mut back).map_err(failed(State::Device))?;
+    }
+    let closed = out.close().and_then(|()| back.close()).map_err(Cause::from);
+    // Whoever acknowledged has the guest; only of a one-way channel nothing else is known.
+    if return_path { Ok(sent) } else { closed.map(|()| sent).map_err(failed(State::Completed)) }
+}
