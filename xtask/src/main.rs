@@ -2,11 +2,13 @@
 //!
 //! `cargo xtask fetch` brings real QEMU versions and a small guest under `target/qemu`,
 //! `cargo xtask interop` carries a running guest from QEMU through vmig to QEMU,
+//! `cargo xtask faults` breaks that at every stage,
 //! `cargo xtask record` makes fixtures, `cargo xtask test` and `cargo xtask ci` check the tree.
 
 mod cases;
 mod ci;
 mod debian;
+mod faults;
 mod fetch;
 mod guest;
 mod interop;
@@ -15,8 +17,10 @@ mod man;
 mod progress;
 mod qemu;
 mod record;
+mod tls;
 mod tools;
 mod truth;
+mod vmig;
 mod workspace;
 
 use clap::Parser;
@@ -28,6 +32,7 @@ use miette::Result;
 enum Xtask {
     Fetch(fetch::Fetch),
     Interop(interop::Interop),
+    Faults(faults::Faults),
     Record(record::Record),
     Test(ci::Test),
     Ci(ci::Ci),
@@ -38,6 +43,7 @@ fn main() -> Result<()> {
     match Xtask::parse() {
         Xtask::Fetch(command) => command.run(),
         Xtask::Interop(command) => command.run(),
+        Xtask::Faults(command) => command.run(),
         Xtask::Record(command) => command.run(),
         Xtask::Test(command) => command.run(),
         Xtask::Ci(command) => command.run(),

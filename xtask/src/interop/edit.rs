@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{FROM_QEMU, FROM_VMIG, Saved, Vmig};
 use crate::cases::{Board, Case, Device};
+use crate::machine::Site;
 use crate::machine::command::MAC;
 use crate::qemu::Qemu;
 use crate::qemu::qmp::text;
@@ -26,10 +27,23 @@ pub(super) fn is_seen(case: &Case) -> bool {
     in_memory && case.devices.contains(&Device::Net)
 }
 
+/// The change that gives the network device of a case the new address.
+pub(super) fn change(case: &Case) -> String {
+    let position = case.devices.iter().position(|device| *device == Device::Net).unwrap_or_default();
+    format!("{}/virtio-net.device.mac={NEW}", case.path(position))
+}
+
+/// Sees that the guest saw its address change.
+pub(super) fn check_seen(site: &Site) -> Result<()> {
+    match site.macs()?.as_slice() {
+        [first, second] if first == MAC && second == NEW => Ok(()),
+        other => Err(miette!("the guest was expected to see {MAC}, then {NEW}, it saw {other:?}")),
+    }
+}
+
 pub(super) fn run(saved: &Saved<'_>, to: &Qemu, vmig: Vmig<'_>) -> Result<String> {
     let site = saved.site;
-    let position = site.case.devices.iter().position(|device| *device == Device::Net).unwrap_or_default();
-    let change = format!("{}/virtio-net.device.mac={NEW}", site.case.path(position));
+    let change = change(site.case);
     vmig.run(&["edit", FROM_QEMU, "-o", FROM_VMIG, &change])?;
     vmig.run(&["verify", FROM_VMIG])?;
     if site.macs()? != [MAC] {
@@ -43,10 +57,6 @@ pub(super) fn run(saved: &Saved<'_>, to: &Qemu, vmig: Vmig<'_>) -> Result<String
             other => Err(miette!("QEMU was expected to filter for {NEW}, it does for {other:?}")),
         }
     })?;
-    match site.macs()?.as_slice() {
-        [first, second] if first == MAC && second == NEW => {
-            Ok(format!("the guest saw {MAC} become {NEW}; {}", saved.seen(&after)))
-        }
-        other => Err(miette!("the guest was expected to see {MAC}, then {NEW}, it saw {other:?}")),
-    }
+    check_seen(site)?;
+    Ok(format!("the guest saw {MAC} become {NEW}; {}", saved.seen(&after)))
 }

@@ -2,27 +2,31 @@
 //!
 //! The proof is the guest's: it counts beats in its own memory, and checks in each what it wrote to
 //! its disks before it was carried. QEMU's word on every virtqueue is compared with vmig's as well.
-//! One file for each of vmig's verbs that is tried so ([`Verb`]).
+//! One file for each of vmig's verbs that is tried so ([`Verb`]), and the folder `relay` for those that take
+//! part in a live migration.
 
 mod check;
 mod edit;
 mod redact;
+mod relay;
+pub(crate) mod tally;
 mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
+use self::tally::{Outcome, Tally};
 use crate::cases::{self, Case};
+use crate::debian::suite::Suite;
 use crate::machine::beats::Beats;
 use crate::machine::command::End;
 use crate::machine::{Machine, Site};
 use crate::qemu::Qemu;
 use crate::truth::DeviceState;
-use crate::{tools, truth, workspace};
+use crate::{tools, truth, vmig, workspace};
 
 /// Beats the guest makes before it is carried, and how many more it has to make afterwards.
 const BEATS_BEFORE: u64 = 6;
@@ -35,7 +39,8 @@ const FROM_VMIG: &str = "vmig.mig";
 /// Carry running guests from QEMU through vmig to QEMU.
 ///
 /// For each case: start the guest, let it work its devices, save it, give the stream to vmig, load
-/// what vmig wrote, and see what comes of it. Needs `cargo xtask fetch` first; a case whose
+/// what vmig wrote, and see what comes of it; with `relay` the guest is not saved, and runs while it goes
+/// through vmig. Needs `cargo xtask fetch` first; a case whose
 /// parts are not there is skipped, and says so. Guests are emulated (TCG); a case takes 10 to 40 seconds.
 #[derive(Debug, Args)]
 pub(crate) struct Interop {
@@ -59,8 +64,8 @@ pub(crate) struct Interop {
     #[arg(long)]
     strict: bool,
 
-    /// Copy the stream instead of giving it to vmig: tries the guests and QEMU, proves nothing of vmig
-    #[arg(long, conflicts_with = "verb")]
+    /// Copy the stream instead of giving it to vmig (verify), or go past it (relay): tries the guests and QEMU, proves nothing of vmig
+    #[arg(long)]
     without_vmig: bool,
 
     /// The vmig to use [default: the one of this workspace, built first]
@@ -79,6 +84,8 @@ enum Verb {
     Redact,
     /// Foretell whether a waiting QEMU loads it: one that does, and one that does not
     Check,
+    /// Be in the middle of a live migration (relay), or an end of it (receive, send); the guest goes on
+    Relay,
 }
 
 impl Verb {
@@ -88,16 +95,18 @@ impl Verb {
     }
 }
 
-/// How a case ended.
-enum Outcome {
-    Passed(String),
-    Failed(miette::Report),
-    Skipped(miette::Report),
-}
-
 impl Interop {
     /// Runs the chosen cases; an error unless all passed.
     pub(crate) fn run(&self) -> Result<()> {
+        if self.without_vmig && !matches!(self.verb, Verb::Verify | Verb::Relay) {
+            return Err(miette!(
+                "--without-vmig carries guests only; nothing is there to be tried of {:?}",
+                self.verb
+            ));
+        }
+        if self.verb == Verb::Relay {
+            return self.relay();
+        }
         let mut cases = cases::chosen(&self.case)?;
         cases.retain(|case| self.verb.tries(case));
         if cases.is_empty() {
@@ -109,86 +118,88 @@ impl Interop {
             }
             return Ok(());
         }
-        let vmig = if self.without_vmig { None } else { Some(self.vmig()?) };
-        if vmig.is_none() {
-            println!(
-                "WITHOUT VMIG: streams are copied as they are. This is NOT a proof of anything vmig does."
-            );
-        }
-        let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+        let (vmig, mut tally) = self.start(cases.iter().map(|case| case.name))?;
         for case in cases {
-            let start = Instant::now();
-            let outcome = self.case(case, vmig.as_deref());
-            let seconds = start.elapsed().as_secs();
-            match outcome {
-                Outcome::Passed(detail) => {
-                    passed += 1;
-                    let word = if vmig.is_some() { "passed " } else { "carried" };
-                    println!("{word} {:28} {detail} ({seconds} s)", case.name);
-                }
-                Outcome::Failed(error) => {
-                    failed += 1;
-                    println!("FAILED  {:28} {} ({seconds} s)", case.name, tools::words(&error));
-                }
-                Outcome::Skipped(reason) => {
-                    skipped += 1;
-                    println!("SKIPPED {:28} {}", case.name, tools::words(&reason));
-                }
-            }
+            tally.case(case.name, || {
+                self.attempt(case.name, case, &[case.from, case.to], |dir, qemus| match qemus {
+                    [from, to] => self.try_out(case, dir, from, to, vmig.as_deref()),
+                    other => Err(miette!("two QEMUs were expected, found {}", other.len())),
+                })
+            });
         }
-        if vmig.is_some() {
-            println!("{passed} passed, {failed} failed, {skipped} skipped");
-        } else {
-            println!("{passed} carried without vmig (no proof), {failed} failed, {skipped} skipped");
-        }
-        match (failed, skipped) {
-            (0, 0) => Ok(()),
-            (0, _) if !self.strict && passed > 0 => Ok(()),
-            (0, _) => {
-                Err(miette!(help = "cargo xtask fetch", "{skipped} cases were skipped (reasons above)"))
-            }
-            _ => Err(miette!("{failed} cases failed (reasons above)")),
-        }
+        tally.finish(self.strict)
     }
 
-    /// The vmig to use; that of the workspace is built first.
-    fn vmig(&self) -> Result<PathBuf> {
-        if let Some(vmig) = &self.vmig {
-            return vmig.canonicalize().into_diagnostic().wrap_err_with(|| format!("no {}", vmig.display()));
+    /// Runs the chosen cases of guests that run while they are carried.
+    fn relay(&self) -> Result<()> {
+        let routes = relay::chosen(&self.case)?;
+        if self.list {
+            for route in routes {
+                let path = route.path()?;
+                let hosts: Vec<_> = path.iter().map(|suite| suite.series()).collect();
+                println!("{:52} {}", route.name(), hosts.join(" → "));
+            }
+            return Ok(());
         }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--release", "--package", "vmig"]).current_dir(workspace::root()?);
-        tools::output(&mut build).wrap_err("vmig does not build; --without-vmig tries the guests alone")?;
-        Ok(workspace::cargo_target()?.join("release/vmig"))
+        let names: Vec<_> = routes.iter().map(|route| route.name()).collect();
+        let (vmig, mut tally) = self.start(names.iter().map(String::as_str))?;
+        for (route, name) in routes.into_iter().zip(&names) {
+            let (case, path) = (route.case()?, route.path()?);
+            tally.case(name, || {
+                if vmig.is_none() && !route.is_without_vmig() {
+                    return Outcome::Skipped(miette!("nothing would be left of it without vmig"));
+                }
+                if vmig.is_some() && route.multifd > 0 {
+                    return Outcome::Skipped(miette!("vmig takes no multifd channels yet"));
+                }
+                self.attempt(name, case, &path, |dir, qemus| {
+                    relay::run(route, case, dir, qemus, vmig.as_deref())
+                })
+            });
+        }
+        // Whoever asks for these wants every one of them.
+        tally.finish(true)
     }
 
-    fn case(&self, case: &'static Case, vmig: Option<&Path>) -> Outcome {
-        let found = Qemu::find(case.from, case.arch())
-            .and_then(|from| Ok((from, Qemu::find(case.to, case.arch())?)))
-            .and_then(|pair| crate::guest::present(case.arch()).map(|()| pair));
-        let (from, to) = match found {
-            Ok(pair) => pair,
+    /// The vmig that is tried, if one is, and that nothing has come of it yet.
+    fn start<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(Option<PathBuf>, Tally)> {
+        if self.without_vmig {
+            println!("WITHOUT VMIG: guests go as they are. This is NOT a proof of anything vmig does.");
+            return Ok((None, Tally::new(false, names)));
+        }
+        let program = vmig::program(self.vmig.as_deref())
+            .wrap_err("there is no vmig to try; --without-vmig tries the guests alone")?;
+        Ok((Some(program), Tally::new(true, names)))
+    }
+
+    /// Tries a case in a directory of its own, with the QEMUs that it needs, if they are there.
+    fn attempt(
+        &self,
+        name: &str,
+        case: &Case,
+        suites: &[Suite],
+        try_out: impl FnOnce(&Path, &[Qemu]) -> Result<String>,
+    ) -> Outcome {
+        let find = |suite: &Suite| Qemu::find(*suite, case.arch());
+        let found = crate::guest::present(case.arch()).and_then(|()| suites.iter().map(find).collect());
+        let qemus: Vec<Qemu> = match found {
+            Ok(qemus) => qemus,
             Err(reason) => return Outcome::Skipped(reason),
         };
         let dir = match workspace::target() {
-            Ok(target) => target.join("interop").join(case.name),
+            Ok(target) => target.join("interop").join(name),
             Err(error) => return Outcome::Failed(error),
         };
-        match self.try_out(case, &dir, &from, &to, vmig) {
+        let hosts = qemus.iter().map(Qemu::version).collect::<Vec<_>>().join(" → ");
+        match try_out(&dir, &qemus) {
             Ok(detail) => {
                 if !self.keep {
                     // What stays behind is in the way of nothing: the next run empties it.
                     drop(std::fs::remove_dir_all(&dir));
                 }
-                Outcome::Passed(format!("{} → {}: {detail}", from.version(), to.version()))
+                Outcome::Passed(format!("{hosts}: {detail}"))
             }
-            Err(error) => Outcome::Failed(error.wrap_err(format!(
-                "{} → {} in {}",
-                from.version(),
-                to.version(),
-                dir.display()
-            ))),
+            Err(error) => Outcome::Failed(error.wrap_err(format!("{hosts} in {}", dir.display()))),
         }
     }
 
@@ -214,6 +225,7 @@ impl Interop {
             Verb::Edit => edit::run(&saved, to, vmig),
             Verb::Redact => redact::run(&saved, to, vmig),
             Verb::Check => check::run(&saved, to, vmig),
+            Verb::Relay => Err(miette!("its guests are not saved")),
         }
     }
 }

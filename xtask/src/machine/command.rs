@@ -17,7 +17,12 @@ pub(crate) enum End<'a> {
     Fresh(Shape),
     /// Waits to be told what to load.
     Waiting(Shape),
+    /// The host with this number, from 1, that a live guest comes to; it runs the guest as soon as it has it.
+    Hop(usize, Shape),
 }
+
+/// The stems of the files of those that a live guest comes to, in turn.
+pub(crate) const HOPS: [&str; 4] = ["hop1", "hop2", "hop3", "hop4"];
 
 /// What a destination is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +33,15 @@ pub(crate) enum Shape {
     LacksEventIdx,
     /// Its disk's queue has 64 entries, which is fewer than Linux takes where they are offered.
     SmallQueue,
+    /// It is of another machine type.
+    OtherMachine,
 }
 
 impl Shape {
     /// The properties of the disk that make it so.
     fn disk(self) -> &'static str {
         match self {
-            Self::Same => "",
+            Self::Same | Self::OtherMachine => "",
             Self::LacksEventIdx => ",event_idx=off",
             Self::SmallQueue => ",queue-size=64",
         }
@@ -49,13 +56,14 @@ impl End<'_> {
             Self::Destination(_) => "destination",
             Self::Fresh(_) => "fresh",
             Self::Waiting(_) => "waiting",
+            Self::Hop(number, _) => HOPS.get(number.wrapping_sub(1)).copied().unwrap_or("hop"),
         }
     }
 
     fn shape(self) -> Shape {
         match self {
             Self::Source | Self::Destination(_) => Shape::Same,
-            Self::Fresh(shape) | Self::Waiting(shape) => shape,
+            Self::Fresh(shape) | Self::Waiting(shape) | Self::Hop(_, shape) => shape,
         }
     }
 }
@@ -70,10 +78,14 @@ pub(crate) fn machine_type(case: &Case, source: &Qemu) -> String {
     }
 }
 
+/// A machine type that no case has, and that every QEMU here knows.
+const OTHER_MACHINE: &str = "pc-q35-6.2";
+
 /// Adds the arguments of a case to a command that runs QEMU in the case's directory.
 pub(crate) fn arguments(command: &mut Command, case: &Case, machine: &str, guest: &Guest, end: End<'_>) {
     let serial = format!("{}.serial", end.name());
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    let machine = if end.shape() == Shape::OtherMachine { OTHER_MACHINE } else { machine };
     command.args(["-accel", "tcg", "-M", machine, "-m", &memory(case.board).0.to_string()]);
     let console = match case.board {
         Board::Q35 | Board::I440fx | Board::Microvm => {
@@ -105,7 +117,7 @@ pub(crate) fn arguments(command: &mut Command, case: &Case, machine: &str, guest
         End::Source => command,
         End::Destination(stream) => command.args(["-incoming", &format!("exec:cat {stream}")]),
         End::Fresh(_) => command.arg("-S"),
-        End::Waiting(_) => command.args(["-incoming", "defer"]),
+        End::Waiting(_) | End::Hop(..) => command.args(["-incoming", "defer"]),
     };
 }
 

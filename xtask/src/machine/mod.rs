@@ -2,6 +2,8 @@
 
 pub(crate) mod beats;
 pub(crate) mod command;
+pub(crate) mod live;
+pub(crate) mod signal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::beats::Beats;
-use self::command::{DISKS, End};
+use self::command::{DISKS, End, HOPS};
 use crate::cases::{Case, Device};
 use crate::guest::Guest;
 use crate::qemu::Qemu;
@@ -59,7 +61,7 @@ impl Site {
         Ok(Self { case, dir: dir.to_owned(), machine_type: command::machine_type(case, source), guest })
     }
 
-    /// The beats on the consoles of both ends; once the guest says what it works, it has to be all.
+    /// The beats on the consoles of all ends; once the guest says what it works, it has to be all.
     pub(crate) fn beats(&self) -> Result<Beats> {
         let beats = Beats::read(&self.output("serial"))?;
         let expected = self.case.in_guest();
@@ -93,12 +95,13 @@ impl Site {
         Ok(())
     }
 
-    /// What both ends have written to a file, one after the other.
+    /// What all ends have written to a file, one after the other as the guest came to them.
     fn output(&self, kind: &str) -> String {
-        let of =
-            |end: End<'_>| std::fs::read(self.dir.join(format!("{}.{kind}", end.name()))).unwrap_or_default();
-        let bytes = [of(End::Source), of(End::Destination(""))].concat();
-        String::from_utf8_lossy(&bytes).into_owned()
+        let ends = [End::Source.name(), End::Destination("").name()].into_iter().chain(HOPS);
+        let bytes: Vec<_> = ends
+            .map(|end| std::fs::read(self.dir.join(format!("{end}.{kind}"))).unwrap_or_default())
+            .collect();
+        String::from_utf8_lossy(&bytes.concat()).into_owned()
     }
 }
 
@@ -170,6 +173,12 @@ impl<'a> Machine<'a> {
 
     /// Lets the guest work all its devices up to a beat, then stops it.
     pub(crate) fn work_and_stop(&mut self, beat: u64) -> Result<()> {
+        self.work(beat)?;
+        self.command("stop", &Value::Null).map(drop)
+    }
+
+    /// Lets the guest work all its devices up to a beat.
+    pub(crate) fn work(&mut self, beat: u64) -> Result<()> {
         self.wait_for_beat(2)?;
         if self.site.case.devices.contains(&Device::Balloon) {
             self.balloon(command::memory(self.site.case.board).1)?;
@@ -177,8 +186,7 @@ impl<'a> Machine<'a> {
         if self.site.case.devices.contains(&Device::Input) {
             self.press_key()?;
         }
-        self.wait_for_beat(beat)?;
-        self.command("stop", &Value::Null).map(drop)
+        self.wait_for_beat(beat).map(drop)
     }
 
     /// Deflates the balloon, if there is one.
@@ -272,6 +280,11 @@ impl<'a> Machine<'a> {
             sleep(GLANCE);
         }
         Err(miette!("waited {} s for a stream to be loaded", TO_MIGRATE.as_secs()))
+    }
+
+    /// Whether QEMU has ended.
+    fn has_ended(&mut self) -> Result<bool> {
+        self.child.try_wait().into_diagnostic().map(|ended| ended.is_some())
     }
 
     /// Ends QEMU in good order, so that it lets go of its disks.

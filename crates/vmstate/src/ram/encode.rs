@@ -136,8 +136,7 @@ mod tests {
         let mut blocks = blocks();
         for block in &mut blocks {
             block.address = Some(0x10_0000);
-            block.mapped =
-                Some(Mapped { page_size: 0x1000, bitmap_offset: 0x2000, pages_offset: 0x10_0000 });
+            block.mapped = Some(Mapped { page_size: 0x1000, bitmap_offset: 0x2000, pages_offset: 0x10_0000 });
         }
         let mut out = Writer::new();
         Encoder::block_list(&blocks, &mut out);

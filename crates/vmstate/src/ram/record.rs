@@ -100,6 +100,12 @@ impl Decoder {
         &self.blocks
     }
 
+    /// Whether a block list has come, and to its end.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.unlisted == 0 && !self.blocks.is_empty()
+    }
+
     /// The blocks.
     #[must_use]
     pub fn into_blocks(self) -> Vec<Block> {

@@ -165,10 +165,10 @@ pub fn load_start(input: &mut Reader<'_>) -> Result<Option<Configuration>> {
     };
     match ahead.peek().first() {
         // A subsection that is not there to its end is left, and nothing else begins with that byte.
-        None | Some(&SUBSECTION) => Err(ahead.fail(ErrorKind::Truncated {
-            needed: ahead.left() as u64 + 1,
-            left: ahead.left() as u64,
-        })),
+        None | Some(&SUBSECTION) => {
+            Err(ahead
+                .fail(ErrorKind::Truncated { needed: ahead.left() as u64 + 1, left: ahead.left() as u64 }))
+        }
         Some(_) => {
             *input = ahead;
             Ok(configuration)
