@@ -75,9 +75,6 @@ pub fn receive(
     };
     let done = taken
         .and_then(|summary| told.map(|()| summary).map_err(|cause| cause.at(Side::In, State::Completed)));
-    match &done {
-        Ok(_) => ended(observer, Side::In, State::Completed),
-        Err(error) => ended(observer, Side::In, error.ends_as()),
-    }
+    ended(observer, Side::In, done.as_ref().map_or_else(Error::ends_as, |_| State::Completed));
     done
 }

@@ -2,16 +2,12 @@
 //! of its own in the file. What is left is little, and need not lie where the file began.
 
 use virtio::guest::Page;
-use vmstate::ram::{Content, Ram, ReadError};
+use vmstate::ram::{Content, Encoder, PageAddress, Ram, ReadError};
 use vmstate::source::Source;
 use vmstate::stream::{Section, Stream};
 use vmstate::{Error, ErrorKind, Result, Writer};
 
-use super::ram::flag;
 use super::{Keep, Redacted};
-
-/// The capability, as the configuration names it.
-const CAPABILITY: &[u8] = b"mapped-ram";
 
 /// Whether the pages of a stream have places of their own.
 pub(super) fn is_mapped(stream: &Stream) -> bool {
@@ -20,14 +16,8 @@ pub(super) fn is_mapped(stream: &Stream) -> bool {
 
 /// Says of a stream that its pages have no places of their own any more.
 pub(super) fn unmap(stream: &mut Stream) {
-    if let Some(configuration) = &mut stream.configuration
-        && let Some(capabilities) = &mut configuration.capabilities
-    {
-        capabilities.capabilities.retain(|capability| capability.name.as_slice() != CAPABILITY);
-        capabilities.caps_count = u32::try_from(capabilities.capabilities.len()).unwrap_or(u32::MAX);
-        if capabilities.caps_count == 0 {
-            configuration.capabilities = None;
-        }
+    if let Some(configuration) = &mut stream.configuration {
+        configuration.set_capability("mapped-ram", false);
     }
     for block in stream.ram.iter_mut().flat_map(|ram| &mut ram.blocks) {
         block.mapped = None;
@@ -44,15 +34,13 @@ pub(super) fn first(
 ) -> Result<Vec<u8>> {
     let at = |kind: ErrorKind| Error::new(kind, section.body_offset);
     let mut out = Writer::new();
-    out.u64(ram.bytes | flag::MEM_SIZE);
-    for block in &ram.blocks {
-        out.name(&block.name);
-        out.u64(block.bytes);
-        block.address.into_iter().for_each(|address| out.u64(address));
-    }
+    let mut blocks = ram.blocks.clone();
+    blocks.iter_mut().for_each(|block| block.mapped = None);
+    Encoder::block_list(&blocks, &mut out);
+    let mut encoder = Encoder::new(&blocks);
     let size = usize::try_from(ram.page_size).map_err(|_| at(ErrorKind::Invalid("page size".into())))?;
     let mut page = vec![0; size];
-    for (block, info) in ram.blocks.iter().enumerate() {
+    for block in 0..blocks.len() {
         let there = ram.runs(block).filter(|run| run.content != Content::Zero);
         for index in there.flat_map(|run| run.first..run.end()) {
             let offset = index * ram.page_size;
@@ -63,23 +51,22 @@ pub(super) fn first(
                     error => at(ErrorKind::Invalid(error.to_string().into())),
                 })?;
                 keep.blank(at_page, &mut page);
-                out.u64(offset | flag::PAGE);
-                out.name(&info.name);
+                encoder.page(PageAddress { block, offset }, &mut out);
                 out.bytes(&page);
                 done.kept += 1;
             } else {
-                out.u64(offset | flag::ZERO);
-                out.name(&info.name);
-                out.u8(0);
+                encoder.zero(PageAddress { block, offset }, &mut out);
                 done.dropped += 1;
             }
         }
     }
-    out.u64(flag::EOS);
+    Encoder::end_of_section(&mut out);
     Ok(out.into_bytes())
 }
 
 /// The new body of RAM's other sections, which have nothing.
 pub(super) fn other() -> Vec<u8> {
-    flag::EOS.to_be_bytes().to_vec()
+    let mut out = Writer::new();
+    Encoder::end_of_section(&mut out);
+    out.into_bytes()
 }

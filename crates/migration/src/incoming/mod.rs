@@ -32,7 +32,7 @@ pub use tail::Tail;
 const RAM: &str = "ram";
 const RAM_VERSION: u32 = 4;
 
-/// Who takes what arrives, beside pages.
+/// Who takes what arrives, beside pages. Who wants nothing of something leaves its call out.
 ///
 /// Every byte goes through [`passed`](Self::passed) once, after the call about what it is part of; only those
 /// of the tail do not.
@@ -44,32 +44,42 @@ pub trait Sink {
     ///
     /// # Errors
     /// If it is not what can be taken.
-    fn start(&mut self, configuration: Option<&Configuration>) -> Result<(), Cause>;
+    fn start(&mut self, _configuration: Option<&Configuration>) -> Result<(), Cause> {
+        Ok(())
+    }
 
     /// A command, of those that are accepted.
     ///
     /// # Errors
     /// If it cannot be obeyed.
-    fn command(&mut self, command: &Command) -> Result<(), Cause>;
+    fn command(&mut self, _command: &Command) -> Result<(), Cause> {
+        Ok(())
+    }
 
     /// The block list, with the head of the section that it is in.
     ///
     /// # Errors
     /// If there is no room for so much.
-    fn blocks(&mut self, section: &Head, blocks: &[Block], page_size: u64) -> Result<(), Cause>;
+    fn blocks(&mut self, _section: &Head, _blocks: &[Block], _page_size: u64) -> Result<(), Cause> {
+        Ok(())
+    }
 
     /// A section of something else that is sent in several parts, or of a device that comes early: its head,
     /// and its body.
     ///
     /// # Errors
     /// If it cannot be kept.
-    fn section(&mut self, head: &Head, body: &[u8]) -> Result<(), Cause>;
+    fn section(&mut self, _head: &Head, _body: &[u8]) -> Result<(), Cause> {
+        Ok(())
+    }
 
     /// What arrived, byte for byte.
     ///
     /// # Errors
     /// If it cannot be passed on.
-    fn passed(&mut self, bytes: &[u8]) -> Result<(), Cause>;
+    fn passed(&mut self, _bytes: &[u8]) -> Result<(), Cause> {
+        Ok(())
+    }
 }
 
 /// What is accepted.

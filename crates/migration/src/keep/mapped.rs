@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, Mapped as Place};
-use vmstate::stream::{Capabilities, Capability, Command, Configuration, Head, Kind, footer, save_start};
+use vmstate::stream::{Configuration, Head, Kind, footer, save_start};
 
 use super::MappedRam;
 use crate::error::Cause;
@@ -68,13 +68,11 @@ impl Sink for Mapped<'_> {
     }
 
     fn start(&mut self, configuration: Option<&Configuration>) -> Result<(), Cause> {
+        let mut configuration = configuration.cloned().unwrap_or_default();
+        configuration.set_capability(MAPPED_RAM, true);
         let mut out = Writer::new();
-        save_start(Some(&with_mapped_ram(configuration)), &mut out);
+        save_start(Some(&configuration), &mut out);
         self.append(out.as_bytes())
-    }
-
-    fn command(&mut self, _: &Command) -> Result<(), Cause> {
-        Ok(())
     }
 
     fn blocks(&mut self, section: &Head, blocks: &[Block], page_size: u64) -> Result<(), Cause> {
@@ -121,17 +119,4 @@ impl Sink for Mapped<'_> {
         }
         self.append(out.as_bytes())
     }
-
-    fn passed(&mut self, _: &[u8]) -> Result<(), Cause> {
-        Ok(())
-    }
-}
-
-/// The configuration, with the capability.
-fn with_mapped_ram(configuration: Option<&Configuration>) -> Configuration {
-    let mut configuration = configuration.cloned().unwrap_or_default();
-    let capabilities = configuration.capabilities.get_or_insert_with(Capabilities::default);
-    capabilities.capabilities.push(Capability { name: MAPPED_RAM.as_bytes().to_vec().into() });
-    capabilities.caps_count += 1;
-    configuration
 }

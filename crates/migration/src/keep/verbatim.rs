@@ -3,9 +3,6 @@
 use std::fs::File;
 use std::io::Write;
 
-use vmstate::ram::Block;
-use vmstate::stream::{Command, Configuration, Head};
-
 use crate::error::Cause;
 use crate::incoming::{Sink, Tail};
 use crate::ram::{Nowhere, RamSink};
@@ -36,18 +33,6 @@ impl Verbatim {
 impl Sink for Verbatim {
     fn ram(&self) -> &dyn RamSink {
         &Nowhere
-    }
-    fn start(&mut self, _: Option<&Configuration>) -> Result<(), Cause> {
-        Ok(())
-    }
-    fn command(&mut self, _: &Command) -> Result<(), Cause> {
-        Ok(())
-    }
-    fn blocks(&mut self, _: &Head, _: &[Block], _: u64) -> Result<(), Cause> {
-        Ok(())
-    }
-    fn section(&mut self, _: &Head, _: &[u8]) -> Result<(), Cause> {
-        Ok(())
     }
     fn passed(&mut self, bytes: &[u8]) -> Result<(), Cause> {
         self.file.write_all(bytes).map_err(Cause::Keep)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, Ram};
 use vmstate::source::Source;
-use vmstate::stream::{Command, Configuration, Head, Kind, Record, Section, Stream, footer, save_start};
+use vmstate::stream::{Command, Head, Kind, Record, Section, Stream, footer, save_start};
 
 use crate::count::Counter;
 use crate::error::{Cause, Error};
@@ -110,8 +110,12 @@ impl Sending<'_> {
         if !stream.is_complete() {
             return Err(Cause::Refused("the stream is not complete, and so no guest".to_owned()));
         }
+        let mut configuration = stream.configuration.clone();
+        if let Some(configuration) = &mut configuration {
+            configuration.set_capability(MAPPED_RAM, false);
+        }
         let mut out = Writer::new();
-        save_start(stream.configuration.as_ref().map(without_mapped_ram).as_ref(), &mut out);
+        save_start(configuration.as_ref(), &mut out);
         if self.what.return_path {
             Head::Command(Command::OpenReturnPath).save(&mut out);
             Head::Command(Command::Ping(FIRST_PING)).save(&mut out);
@@ -229,17 +233,6 @@ fn unmapped(block: &Block) -> Block {
     let mut block = block.clone();
     block.mapped = None;
     block
-}
-
-/// The configuration of a stream that is sent.
-fn without_mapped_ram(configuration: &Configuration) -> Configuration {
-    let mut configuration = configuration.clone();
-    if let Some(capabilities) = &mut configuration.capabilities {
-        capabilities.capabilities.retain(|capability| capability.name.as_slice() != MAPPED_RAM.as_bytes());
-        capabilities.caps_count = u32::try_from(capabilities.capabilities.len()).unwrap_or(u32::MAX);
-    }
-    configuration.capabilities = configuration.capabilities.filter(|it| !it.capabilities.is_empty());
-    configuration
 }
 
 #[cfg(test)]

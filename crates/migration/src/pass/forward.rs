@@ -6,8 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use vmstate::Writer;
-use vmstate::ram::Block;
-use vmstate::stream::{Command, Configuration, Head, save_start};
+use vmstate::stream::{Configuration, save_start};
 
 use crate::channel::WriteHalf;
 use crate::error::Cause;
@@ -125,18 +124,6 @@ impl Sink for Forward<'_, '_> {
             save_start(Some(&configuration), &mut out);
             self.instead = Some(out.into_bytes());
         }
-        Ok(())
-    }
-
-    fn command(&mut self, _: &Command) -> Result<(), Cause> {
-        Ok(())
-    }
-
-    fn blocks(&mut self, _: &Head, _: &[Block], _: u64) -> Result<(), Cause> {
-        Ok(())
-    }
-
-    fn section(&mut self, _: &Head, _: &[u8]) -> Result<(), Cause> {
         Ok(())
     }
 

@@ -143,13 +143,12 @@ impl Judge for Checks<'_> {
         let guest = Guest::decode(stream, source);
         let changed =
             self.change(stream, &guest, source).map_err(|error| Cause::Refused(error.to_string()))?;
-        match &changed {
-            Some(stream) => {
-                let guest = Guest::decode(stream, source);
-                self.devices(stream, &guest).and_then(|()| self.onto(stream, &guest))?;
-            }
-            None => self.devices(stream, &guest).and_then(|()| self.onto(stream, &guest))?,
-        }
+        let (stream, guest) = match &changed {
+            Some(changed) => (changed, Guest::decode(changed, source)),
+            None => (stream, guest),
+        };
+        self.devices(stream, &guest)?;
+        self.onto(stream, &guest)?;
         Ok(changed)
     }
 }

@@ -119,6 +119,12 @@ pub(crate) fn not_kept(failure: Failure) -> Cause {
     }
 }
 
+/// Runs a verb, showing what happens; who reads JSON hears there, too, what went wrong.
+pub(crate) fn watched(json: bool, patient: Patient, run: impl FnOnce(&Watch) -> Outcome) -> Outcome {
+    let watch = Watch::new(json, patient.pause);
+    run(&watch).inspect_err(|failure| watch.failed(failure))
+}
+
 /// Shows how it ended.
 pub(crate) fn end(watch: &Watch, ended: Result<Summary, Error>) -> Outcome {
     let summary = ended.map_err(Failure::Migration)?;

@@ -11,7 +11,7 @@ use migration::incoming::Terms;
 use migration::receive::{Form, receive};
 
 use super::{Failure, Outcome};
-use crate::live::{CheckOptions, Incoming, Patient, Watch, end, interrupts, not_kept};
+use crate::live::{CheckOptions, Incoming, Patient, Watch, end, interrupts, not_kept, watched};
 use crate::output::write_stream;
 
 /// Receive a live migration into a file
@@ -58,12 +58,7 @@ pub(crate) struct Receive {
 
 impl Receive {
     pub(crate) fn run(&self) -> Outcome {
-        let watch = Watch::new(self.json, self.patient.pause);
-        let outcome = self.receive(&watch);
-        if let Err(failure) = &outcome {
-            watch.failed(failure);
-        }
-        outcome
+        watched(self.json, self.patient, |watch| self.receive(watch))
     }
 
     fn receive(&self, watch: &Watch) -> Outcome {

@@ -12,7 +12,7 @@ use migration::pass;
 
 use super::send::size;
 use super::{Failure, Outcome};
-use crate::live::{CheckOptions, Incoming, Outgoing, Patient, Watch, end, interrupts, not_kept};
+use crate::live::{CheckOptions, Incoming, Outgoing, Patient, Watch, end, interrupts, not_kept, watched};
 use crate::output::write_stream;
 
 /// Pass a live migration on, checked and if need be mended
@@ -78,12 +78,7 @@ enum Mode {
 
 impl Relay {
     pub(crate) fn run(&self) -> Outcome {
-        let watch = Watch::new(self.json, self.patient.pause);
-        let outcome = self.relay(&watch);
-        if let Err(failure) = &outcome {
-            watch.failed(failure);
-        }
-        outcome
+        watched(self.json, self.patient, |watch| self.relay(watch))
     }
 
     fn relay(&self, watch: &Watch) -> Outcome {

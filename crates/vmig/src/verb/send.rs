@@ -7,7 +7,7 @@ use migration::channel::Address;
 
 use super::{Failure, Outcome};
 use crate::input::Input;
-use crate::live::{Outgoing, Patient, Watch, end, interrupts};
+use crate::live::{Outgoing, Patient, Watch, end, interrupts, watched};
 
 /// Send a stream to a waiting QEMU
 ///
@@ -53,12 +53,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 impl Send {
     pub(crate) fn run(&self) -> Outcome {
-        let watch = Watch::new(self.json, self.patient.pause);
-        let outcome = self.send(&watch);
-        if let Err(failure) = &outcome {
-            watch.failed(failure);
-        }
-        outcome
+        watched(self.json, self.patient, |watch| self.send(watch))
     }
 
     fn send(&self, watch: &Watch) -> Outcome {

@@ -131,9 +131,40 @@ impl Configuration {
         capabilities.into_iter().any(|capability| capability.name.as_slice() == name.as_bytes())
     }
 
+    /// Puts a capability on or off. A list of none is left out, as QEMU does.
+    pub fn set_capability(&mut self, name: &str, on: bool) {
+        let mut capabilities = self.capabilities.take().unwrap_or_default();
+        capabilities.capabilities.retain(|capability| capability.name.as_slice() != name.as_bytes());
+        if on {
+            capabilities.capabilities.push(Capability { name: name.as_bytes().to_vec().into() });
+        }
+        capabilities.caps_count = u32::try_from(capabilities.capabilities.len()).unwrap_or(u32::MAX);
+        self.capabilities = Some(capabilities).filter(|it| it.caps_count > 0);
+    }
+
     /// Bytes of a target page, if the section says so.
     #[must_use]
     pub fn page_size(&self) -> Option<u64> {
         1_u64.checked_shl(self.target_page_bits?.target_page_bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_go_on_and_off() {
+        let mut configuration = Configuration::default();
+        configuration.set_capability("mapped-ram", true);
+        configuration.set_capability("mapped-ram", true);
+        assert!(configuration.has_capability("mapped-ram"));
+        assert_eq!(configuration.capabilities.as_ref().unwrap().caps_count, 1);
+        configuration.set_capability("x-ignore-shared", true);
+        configuration.set_capability("mapped-ram", false);
+        assert!(!configuration.has_capability("mapped-ram"));
+        assert!(configuration.has_capability("x-ignore-shared"));
+        configuration.set_capability("x-ignore-shared", false);
+        assert_eq!(configuration, Configuration::default());
     }
 }
