@@ -108,17 +108,9 @@ impl Element {
         if let Some(ndescs) = self.ndescs {
             out.u32(ndescs);
         }
-        let u32 = |value: u32| match self.host.0 {
-            Endianness::Little => value.to_le_bytes(),
-            Endianness::Big => value.to_be_bytes(),
-        };
-        let u64 = |value: u64| match self.host.0 {
-            Endianness::Little => value.to_le_bytes(),
-            Endianness::Big => value.to_be_bytes(),
-        };
         let count = |buffers: &[Buffer]| u32::try_from(buffers.len()).unwrap_or(u32::MAX).min(MAX_BUFFERS);
         for value in [self.index, count(&self.out_sg), count(&self.in_sg), 0] {
-            out.bytes(&u32(value));
+            out.bytes(&self.host.0.u32_bytes(value));
         }
         let padded =
             |buffers: &[Buffer], size: usize, out: &mut Writer, write: &dyn Fn(&Buffer, &mut Writer)| {
@@ -127,12 +119,12 @@ impl Element {
                 out.zeros(end - out.len());
             };
         for buffers in [&self.in_sg, &self.out_sg] {
-            padded(buffers, 8, out, &|buffer, out| out.bytes(&u64(buffer.addr)));
+            padded(buffers, 8, out, &|buffer, out| out.bytes(&self.host.0.u64_bytes(buffer.addr)));
         }
         for buffers in [&self.in_sg, &self.out_sg] {
             padded(buffers, 16, out, &|buffer, out| {
                 out.u64(0);
-                out.bytes(&u64(buffer.len));
+                out.bytes(&self.host.0.u64_bytes(buffer.len));
             });
         }
     }

@@ -33,6 +33,7 @@ pub mod finding;
 pub mod guest;
 pub mod iommu;
 pub mod json;
+pub mod live;
 pub mod load;
 pub mod loaded;
 pub mod memory;

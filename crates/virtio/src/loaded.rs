@@ -90,4 +90,10 @@ impl StoppedDevice {
     pub fn loaded(&self) -> &Loaded {
         &self.0
     }
+
+    /// The device as it was loaded, for the one that goes on as it.
+    #[must_use]
+    pub fn into_loaded(self) -> Loaded {
+        self.0
+    }
 }

@@ -43,4 +43,31 @@ impl Endianness {
             Self::Big => u64::from_be_bytes(bytes),
         }
     }
+
+    /// The bytes in memory of a 16-bit value.
+    #[must_use]
+    pub fn u16_bytes(self, value: u16) -> [u8; 2] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
+
+    /// The bytes in memory of a 32-bit value.
+    #[must_use]
+    pub fn u32_bytes(self, value: u32) -> [u8; 4] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
+
+    /// The bytes in memory of a 64-bit value.
+    #[must_use]
+    pub fn u64_bytes(self, value: u64) -> [u8; 8] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
 }

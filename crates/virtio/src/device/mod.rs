@@ -26,6 +26,7 @@ pub mod mem;
 pub mod net;
 pub mod no_state;
 pub mod nsm;
+pub mod rng;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unmigratable;

@@ -1,6 +1,6 @@
 //! The state of a stopped queue: the records that the stream has of it, and nothing else.
 
-use crate::core::{Core, PackedQueue, Queue, VirtQueue};
+use crate::core::{Core, PackedQueue, Queue, Ring, VirtQueue};
 use crate::loaded::Loaded;
 
 /// A queue of a stopped device.
@@ -41,9 +41,15 @@ impl QueueState {
     /// A queue of a device that was loaded, if it has that many.
     #[must_use]
     pub fn of(loaded: &Loaded, index: usize) -> Option<Self> {
-        let (queue, ring) = (loaded.state.core.queues.get(index)?, loaded.rings.get(index)?);
-        let packed = loaded.state.core.subsections.packed_virtqueues.as_ref();
-        let packed = packed.and_then(|queues| queues.vq.get(index));
+        Self::of_ring(&loaded.state.core, loaded.rings.get(index)?)
+    }
+
+    /// The queue of which `ring` was made when `core` was loaded, if it is there.
+    #[must_use]
+    pub fn of_ring(core: &Core, ring: &Ring) -> Option<Self> {
+        let queue = core.queues.get(ring.index)?;
+        let packed = core.subsections.packed_virtqueues.as_ref();
+        let packed = packed.and_then(|queues| queues.vq.get(ring.index));
         Some(Self {
             queue: queue.clone(),
             addresses: VirtQueue { avail: ring.avail, used: ring.used },

@@ -29,6 +29,12 @@ impl<T: Default, const N: usize> Default for Array<T, N> {
 }
 
 impl<T, const N: usize> Array<T, N> {
+    /// An array of equal elements.
+    #[must_use]
+    pub const fn filled(element: T) -> Self {
+        Self { entries: Vec::new(), rest: element }
+    }
+
     /// The element at `index`, if there is one.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&T> {

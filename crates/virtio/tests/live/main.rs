@@ -1,0 +1,12 @@
+//! Devices that run: what each does for its driver, and that it does the same after a migration.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails"
+)]
+
+mod bench;
+mod rng;
