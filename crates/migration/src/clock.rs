@@ -102,6 +102,8 @@ pub(crate) fn device_times(stream: &Stream, tail: &Tail) -> Vec<DeviceTime> {
         transfer: arrival(from)
             .zip(arrival(to))
             .map_or(Duration::ZERO, |(from, to)| to.saturating_duration_since(from)),
+        save: None,
+        load: None,
     };
     let sections = stream.sections().filter(|section| section.offset >= start && !section.is_ram());
     sections

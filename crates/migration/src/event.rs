@@ -92,6 +92,12 @@ pub struct DeviceTime {
     /// From its first byte to its last, as they arrived or went.
     #[serde(serialize_with = "seconds")]
     pub transfer: Duration,
+    /// How long it took to stop and save it, where that happened here.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_seconds")]
+    pub save: Option<Duration>,
+    /// How long it took to load it, where that happened here.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_seconds")]
+    pub load: Option<Duration>,
 }
 
 /// Where the time went.
@@ -125,6 +131,11 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
+#[expect(clippy::ref_option, reason = "as serde calls it")]
+fn some_seconds<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    seconds(&duration.unwrap_or_default(), serializer)
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -149,6 +160,20 @@ pub enum Event {
         /// How far.
         #[serde(flatten)]
         progress: Progress,
+    },
+    /// A round of pre-copy is over.
+    Round {
+        /// Which side.
+        side: Side,
+        /// Bytes that went in it.
+        gone: u64,
+        /// Bytes of pages that were written meanwhile, and have to go again.
+        left: u64,
+        /// How long it took.
+        #[serde(serialize_with = "seconds")]
+        took: Duration,
+        /// How much the guest was throttled in it, in percent.
+        throttled: u8,
     },
     /// Something was mended or changed on the way.
     Changed {

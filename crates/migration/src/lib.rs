@@ -8,6 +8,7 @@
 //! | [`return_path`] | what the destination answers |
 //! | [`keep`] | keeping what arrives |
 //! | [`receive`], [`send`], [`hold`], [`pass`] | the whole of it: into a file, from a file, through memory, straight through |
+//! | [`guest`], [`depart`], [`arrive`] | a guest that runs in this process leaves it, or comes into it |
 //! | [`event`], [`error`] | what happens, and what goes wrong |
 //!
 //! # Who has the guest
@@ -17,11 +18,14 @@
 //! before there is one.
 #![deny(unsafe_code)]
 
+mod arrive;
 pub mod channel;
 mod clock;
 pub mod count;
+mod depart;
 pub mod error;
 pub mod event;
+pub mod guest;
 pub mod hold;
 pub mod incoming;
 pub mod judge;
@@ -36,4 +40,6 @@ pub mod send;
 mod take;
 mod wire;
 
+pub use arrive::arrive;
+pub use depart::depart;
 pub use error::{Cause, Error};

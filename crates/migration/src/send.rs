@@ -5,7 +5,7 @@ use std::time::Duration;
 use vmstate::source::Source;
 use vmstate::stream::Stream;
 
-use crate::channel::Patience;
+use crate::channel::{Patience, ReadHalf, WriteHalf};
 use crate::clock::{Clock, ended};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
@@ -55,26 +55,32 @@ pub(crate) fn deliver(
     let Peer { main, .. } = to;
     let return_path = main.is_duplex();
     let (mut back, mut out) = main.split();
-    let failed = |state| move |cause: Cause| cause.at(Side::Out, state);
     let outgoing = Outgoing { stream, source, return_path, bandwidth, counter, observer };
-    let sent = outgoing.send(&mut out).map_err(|error| match &error.cause {
-        // It may have said why it went away.
-        Cause::Io(_) if return_path && !error.cause.is_cancelled() => {
-            back.set_patience(Patience::any_within(LAST_WORD));
-            match await_acknowledgement(&mut back) {
-                Err(cause @ (Cause::NotTaken { .. } | Cause::NotAcknowledged)) => {
-                    cause.at(Side::Out, error.state)
-                }
-                _ => error,
-            }
-        }
+    let sent = outgoing.send(&mut out).map_err(|error| last_word(error, &mut back, return_path))?;
+    await_end(back, out, return_path)?;
+    Ok(sent)
+}
+
+/// Why sending failed: a destination that went away may have said why.
+pub(crate) fn last_word(error: Error, back: &mut ReadHalf, return_path: bool) -> Error {
+    if !matches!(error.cause, Cause::Io(_)) || !return_path || error.cause.is_cancelled() {
+        return error;
+    }
+    back.set_patience(Patience::any_within(LAST_WORD));
+    match await_acknowledgement(back) {
+        Err(cause @ (Cause::NotTaken { .. } | Cause::NotAcknowledged)) => cause.at(Side::Out, error.state),
         _ => error,
-    })?;
+    }
+}
+
+/// Waits until the destination has the guest, and closes the channel.
+pub(crate) fn await_end(mut back: ReadHalf, out: WriteHalf, return_path: bool) -> Result<(), Error> {
+    let failed = |state| move |cause: Cause| cause.at(Side::Out, state);
     if return_path {
         back.set_patience(Patience::ENDLESS);
         await_acknowledgement(&mut back).map_err(failed(State::Device))?;
     }
     let closed = out.close().and_then(|()| back.close()).map_err(Cause::from);
     // Whoever acknowledged has the guest; only of a one-way channel nothing else is known.
-    if return_path { Ok(sent) } else { closed.map(|()| sent).map_err(failed(State::Completed)) }
+    if return_path { Ok(()) } else { closed.map_err(failed(State::Completed)) }
 }

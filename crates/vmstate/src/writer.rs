@@ -78,6 +78,11 @@ impl Writer {
         self.0.len()
     }
 
+    /// Forgets what was written, and keeps the room for it.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Whether nothing was appended yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {

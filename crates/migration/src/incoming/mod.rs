@@ -29,8 +29,8 @@ pub(crate) use tail::LARGEST_HELD;
 pub use tail::Tail;
 
 /// The name of RAM's sections, and their version.
-const RAM: &str = "ram";
-const RAM_VERSION: u32 = 4;
+pub(crate) const RAM: &str = "ram";
+pub(crate) const RAM_VERSION: u32 = 4;
 
 /// Who takes what arrives, beside pages. Who wants nothing of something leaves its call out.
 ///

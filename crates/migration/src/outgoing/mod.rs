@@ -4,7 +4,9 @@
 //! the order in which the stream has them; RAM is put together anew, so that of a page that the stream has
 //! several times only the last goes.
 
+mod line;
 mod pages;
+mod precopy;
 
 use std::io::{IoSlice, Read, Write};
 use std::thread::sleep;
@@ -14,6 +16,9 @@ use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, Ram};
 use vmstate::source::Source;
 use vmstate::stream::{Command, Head, Kind, Record, Section, Stream, footer, save_start};
+
+pub use precopy::Limits;
+pub(crate) use precopy::{Gone, Precopy};
 
 use crate::count::Counter;
 use crate::error::{Cause, Error};

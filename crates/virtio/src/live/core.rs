@@ -217,12 +217,21 @@ impl<M: GuestMemory> LiveCore<M> {
         self.start_late(index);
     }
 
-    /// A legacy driver puts a queue in place, or takes it back with address 0.
-    pub fn place_legacy_queue(&mut self, index: usize, desc: u64, align: Option<u32>) {
+    /// A legacy driver chooses the alignment of a queue's used ring, in bytes, where it has a choice (mmio).
+    pub fn set_queue_align(&mut self, index: usize, align: u32) {
         if let Some(queue) = self.queues.get_mut(index)
             && !queue.is_running()
         {
-            queue.set_legacy_place(desc, align);
+            queue.set_align(align);
+        }
+    }
+
+    /// A legacy driver puts a queue in place: its descriptors, with the others behind (virtio 1.3 §2.7.2).
+    pub fn place_legacy_queue(&mut self, index: usize, desc: u64) {
+        if let Some(queue) = self.queues.get_mut(index)
+            && !queue.is_running()
+        {
+            queue.set_legacy_place(desc);
         }
         self.start_late(index);
     }

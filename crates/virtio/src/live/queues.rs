@@ -75,15 +75,16 @@ impl LiveQueue {
         self.state.packed = QueueState::FIRST_TURN;
     }
 
-    /// Puts a ring where a legacy driver says: its descriptors, with the others behind (virtio 1.3 §2.7.2).
-    pub(super) fn set_legacy_place(&mut self, desc: u64, align: Option<u32>) {
-        let (avail, used) = split::legacy_addresses(
-            desc,
-            self.state.queue.num,
-            align.unwrap_or(RingLayout::LEGACY_ALIGNMENT),
-        );
-        self.set_place(if desc == 0 { Place::default() } else { Place { desc, avail, used } });
-        self.state.queue.align = align;
+    pub(super) fn set_align(&mut self, align: u32) {
+        self.state.queue.align = Some(align);
+    }
+
+    /// Puts a ring where a legacy driver says: its descriptors, with the others behind.
+    pub(super) fn set_legacy_place(&mut self, desc: u64) {
+        let Queue { num, align, .. } = self.state.queue;
+        let align = align.unwrap_or(RingLayout::LEGACY_ALIGNMENT);
+        let (avail, used) = split::legacy_addresses(desc, num, align);
+        self.set_place(Place { desc, avail, used });
     }
 
     /// Starts it, if its driver has set it up and it does not run.

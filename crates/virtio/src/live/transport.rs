@@ -47,6 +47,13 @@ pub trait LiveTransport<M: GuestMemory>: Send {
     /// The device behind it.
     fn core_mut(&mut self) -> &mut LiveCore<M>;
 
+    /// Which of its windows is at a physical address, and where in it: as the driver has placed them. A device whose
+    /// windows its machine places has none.
+    fn decode(&self, address: u64) -> Option<(Window, u64)> {
+        let _ = address;
+        None
+    }
+
     /// The driver reads registers: `data.len()` bytes at `offset` of a window, little-endian. What is not there
     /// reads as zeros.
     fn read(&mut self, window: Window, offset: u64, data: &mut [u8]);

@@ -8,7 +8,7 @@
 mod ccw;
 mod description;
 mod extra_state;
-mod mmio;
+pub mod mmio;
 mod pci;
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub use ccw::{
 };
 pub use description::TransportDescription;
 pub use extra_state::ExtraState;
-pub use mmio::{Mmio, MmioExtraState, MmioModernState, MmioQueue};
+pub use mmio::{LiveMmio, Mmio, MmioExtraState, MmioModernState, MmioQueue};
 pub use pci::{
     CapabilityIter, ConfigImage, Msix, MsixEntry, NO_VECTOR, Pci, PciExtraState, PciModernState, PciQueue,
     UpperFeatures,

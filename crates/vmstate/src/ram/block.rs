@@ -51,6 +51,12 @@ const MAPPED_VERSION: u32 = 1;
 const MAPPED_BYTES: usize = 28;
 
 impl Block {
+    /// A block of which no more is known.
+    #[must_use]
+    pub fn new(name: &str, bytes: u64) -> Self {
+        Self { name: name.to_owned(), bytes, ..Self::default() }
+    }
+
     /// Reads an entry of the block list, of which `unlisted` bytes of RAM are still to come.
     pub(super) fn load(
         input: &mut Reader<'_>,

@@ -22,6 +22,14 @@ pub struct StreamDescription {
 }
 
 impl StreamDescription {
+    /// A description as it goes into a stream that is being written.
+    #[must_use]
+    pub fn new(desc: VmDesc) -> Self {
+        // Writing such a struct to memory does not fail.
+        let json = serde_json::to_vec(&desc).unwrap_or_default();
+        Self { offset: 0, json, desc }
+    }
+
     /// The description that begins last in the source, if there is one in its last 64 MiB.
     #[must_use]
     pub fn find(source: &dyn Source) -> Option<Self> {

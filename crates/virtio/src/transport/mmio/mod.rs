@@ -1,8 +1,13 @@
 //! Memory-mapped registers (virtio 1.3 §4.2): three register values, and no vectors.
 
+mod live;
+pub mod register;
+
 use serde::{Deserialize, Serialize};
 use vmstate::types::Array;
 use vmstate::{Field, Reader, Result, VmState, Writer};
+
+pub use live::LiveMmio;
 
 use super::{RingLayout, Transport};
 use crate::core::VIRTIO_QUEUE_MAX;

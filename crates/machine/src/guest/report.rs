@@ -1,0 +1,141 @@
+//! What the guest has done so far, read from its memory as a debugger would.
+
+use serde::{Deserialize, Serialize};
+
+use super::boot::Root;
+use super::{Cell, Cpu, Fault, blk, console, net, pages, rng};
+use crate::ram::Memory;
+
+/// What the guest has done so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Moments since it booted.
+    pub ticks: u64,
+    /// What each queue of its block devices did.
+    pub blk: Vec<BlkReport>,
+    /// Frames that its network devices sent and that came back.
+    pub frames: u64,
+    /// Frames that were sent again, because no answer came in time.
+    pub frames_again: u64,
+    /// Commands of control queues that were done.
+    pub controls: u64,
+    /// Announcements after a migration.
+    pub announced: u64,
+    /// Lines on consoles.
+    pub lines: u64,
+    /// Bytes that came from consoles.
+    pub typed: u64,
+    /// Bytes of entropy.
+    pub entropy: u64,
+    /// Writes to the pages that are dirtied again and again.
+    pub page_writes: u64,
+    /// Interrupts that should have come and did not.
+    pub lost_interrupts: u64,
+    /// Everything that was not as it should be: failed requests, damaged records, pages, frames.
+    pub bad: u64,
+}
+
+/// What a queue of a block device did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlkReport {
+    /// Which slot the device is in.
+    pub slot: u32,
+    /// What the queue's records are called.
+    pub stream: u32,
+    /// The first sector of its part of the disk.
+    pub first_sector: u64,
+    /// Records that there is room for.
+    pub places: u64,
+    /// All records below were written.
+    pub written: u64,
+    /// Records that have been given to the device: those from `written` on may or may not be there.
+    pub next: u64,
+    /// Records that were read back.
+    pub read: u64,
+}
+
+impl Report {
+    /// Reads it from memory.
+    ///
+    /// # Errors
+    /// If the guest has not booted, or its memory is not as it left it.
+    pub fn read(cpu: &Cpu, memory: &Memory) -> Result<Self, Fault> {
+        let root = Cell::<Root>::at(cpu.root).load(memory)?;
+        let mut report = Self { ticks: cpu.ticks, ..Self::default() };
+        for driver in root.drivers() {
+            match driver.device {
+                blk::ID => report.add_blk(driver.slot, &Cell::at(driver.cell).load(memory)?, memory)?,
+                net::ID => report.add_net(&Cell::at(driver.cell).load(memory)?, memory)?,
+                console::ID => report.add_console(&Cell::at(driver.cell).load(memory)?),
+                rng::ID => report.add_rng(&Cell::at(driver.cell).load(memory)?),
+                _ => {}
+            }
+        }
+        if root.pages != 0 {
+            let pages: pages::Pages = Cell::at(root.pages).load(memory)?;
+            report.page_writes = pages.written;
+            report.bad += pages.bad;
+        }
+        Ok(report)
+    }
+
+    /// Looks at every page that the guest dirties; gives how many do not hold what they should.
+    ///
+    /// # Errors
+    /// If they are not in memory.
+    pub fn inspect_pages(cpu: &Cpu, memory: &Memory) -> Result<u64, Fault> {
+        let root = Cell::<Root>::at(cpu.root).load(memory)?;
+        match root.pages {
+            0 => Ok(0),
+            pages => Cell::<pages::Pages>::at(pages).load(memory)?.inspect(memory),
+        }
+    }
+
+    fn add_blk(&mut self, slot: u32, device: &blk::Blk, memory: &Memory) -> Result<(), Fault> {
+        for cell in device.cells() {
+            let queue = cell.load(memory)?;
+            self.lost_interrupts += queue.lost_interrupts();
+            self.bad += queue.bad;
+            self.blk.push(BlkReport {
+                slot,
+                stream: u32::try_from(queue.stream).unwrap_or_default(),
+                first_sector: queue.first_sector,
+                places: queue.places,
+                written: queue.written,
+                next: queue.next,
+                read: queue.read,
+            });
+        }
+        Ok(())
+    }
+
+    fn add_net(&mut self, device: &net::Net, memory: &Memory) -> Result<(), Fault> {
+        self.bad += device.bad;
+        for cell in device.cells() {
+            let pair = cell.load(memory)?;
+            self.frames += pair.answered;
+            self.frames_again += pair.again;
+            self.bad += pair.bad;
+        }
+        if let Some(control) = device.control() {
+            let control = control.load(memory)?;
+            self.controls += control.done;
+            self.announced += control.announced;
+            self.lost_interrupts += control.lost_interrupts();
+            self.bad += control.refused;
+        }
+        Ok(())
+    }
+
+    fn add_console(&mut self, device: &console::Console) {
+        self.lines += device.lines;
+        self.typed += device.typed;
+        self.lost_interrupts += device.lost_interrupts();
+    }
+
+    fn add_rng(&mut self, device: &rng::Rng) {
+        self.entropy += device.bytes;
+        self.lost_interrupts += device.lost_interrupts();
+        self.bad += device.bad;
+    }
+}

@@ -1,0 +1,92 @@
+//! A guest that runs in this process: what it must be able to do to leave, and what a machine must to take one in.
+//!
+//! Both speak of the guest as the stream does: RAM by block and offset, devices by their sections.
+
+use std::io;
+use std::time::Duration;
+
+use vmstate::ram::Block;
+use vmstate::stream::{Configuration, Stream};
+use vmstate::vmdesc::StructDesc;
+
+use crate::error::Cause;
+use crate::ram::RamSink;
+
+/// The state of a device, or of anything else that is not RAM, as it goes into a stream.
+#[derive(Debug, Clone)]
+pub struct DeviceSection {
+    /// The section's name (QEMU: idstr).
+    pub name: String,
+    /// Which of those with that name.
+    pub instance: u32,
+    /// The version of its body.
+    pub version: u32,
+    /// The body.
+    pub body: Vec<u8>,
+    /// What the body is made of.
+    pub description: StructDesc,
+    /// How long it took to stop the device and save it.
+    pub saved_in: Duration,
+}
+
+/// A guest that runs here and can leave.
+pub trait RunningGuest: Sync {
+    /// The machine type, and what else both sides must have in common.
+    fn configuration(&self) -> Configuration;
+
+    /// The blocks of its RAM.
+    fn blocks(&self) -> Vec<Block>;
+
+    /// Bytes of a page.
+    fn page_size(&self) -> u64;
+
+    /// Takes the dirty bits of a block: one for each page, lowest first, set if the page was written since they were
+    /// last taken. A write that happens meanwhile is in these bits or in the next.
+    fn take_dirty(&self, block: usize) -> Vec<u64>;
+
+    /// Reads pages that lie side by side.
+    ///
+    /// # Errors
+    /// If the block has none there.
+    fn read(&self, block: usize, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Lets the guest run only for the rest of each hundred: 0 lets it run freely.
+    fn throttle(&self, percent: u8);
+
+    /// Stops the guest and all its devices, and gives their state. Nothing is written to RAM after this returns.
+    ///
+    /// # Errors
+    /// If a device cannot be stopped; the guest does not run then until it is [resumed](Self::resume).
+    fn stop(&self) -> Result<Vec<DeviceSection>, Cause>;
+
+    /// Goes on running: the guest did not leave. Does nothing if it was not stopped.
+    ///
+    /// # Errors
+    /// If a device does not go on.
+    fn resume(&self) -> Result<(), Cause>;
+}
+
+/// A machine that can take a guest in.
+pub trait Home: Sync {
+    /// Whether it is a guest for this machine: the header has come.
+    ///
+    /// # Errors
+    /// If it is not.
+    fn start(&self, configuration: Option<&Configuration>) -> Result<(), Cause>;
+
+    /// Whether its RAM fits: the block list has come.
+    ///
+    /// # Errors
+    /// If it does not.
+    fn blocks(&self, blocks: &[Block], page_size: u64) -> Result<(), Cause>;
+
+    /// Where its pages go.
+    fn ram(&self) -> &dyn RamSink;
+
+    /// Takes up the state of all devices: `stream` has their sections, whose bodies are in `bytes`. Gives how long
+    /// each took, in the order of the stream.
+    ///
+    /// # Errors
+    /// If there is something wrong with one, or one is missing. Nothing runs then.
+    fn load(&self, stream: &Stream, bytes: &[u8]) -> Result<Vec<Duration>, Cause>;
+}
