@@ -15,6 +15,7 @@ pub mod balloon;
 pub mod blk;
 pub mod bytes;
 pub mod console;
+pub mod disk;
 pub mod fs;
 pub mod gpu;
 mod in_flight;

@@ -3,6 +3,11 @@
 //! Its data is the list of requests that were taken and not returned: those that failed while the
 //! device was told to stop on errors (`werror=stop`), and wait to be tried again.
 
+mod live;
+mod request;
+
+pub use live::{BlkOptions, ErrorPolicy, LiveBlk};
+
 use serde::{Deserialize, Serialize};
 use vmstate::types::List;
 use vmstate::{Described, Reader, Result, VmState, Writer};

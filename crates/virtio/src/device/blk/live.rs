@@ -1,0 +1,251 @@
+//! A block device as it runs.
+//!
+//! Requests are taken when the driver notifies, and served then or when the device is polled; those that are not yet
+//! served when it stops are carried in its state, as are those that failed under [`ErrorPolicy::Stop`].
+
+use std::collections::VecDeque;
+
+use vm_memory::GuestMemory;
+use vmstate::types::List;
+
+use super::request::{self, Failure, status};
+use super::{Blk, BlkRequest};
+use crate::core::Features;
+use crate::device::disk::Disk;
+use crate::device::{Device, DeviceState, DeviceType};
+use crate::live::{
+    Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError,
+};
+use crate::ring::Chain;
+
+/// What is offered (§5.2.3).
+mod feature {
+    pub(super) const SEG_MAX: u8 = 2;
+    pub(super) const RO: u8 = 5;
+    pub(super) const BLK_SIZE: u8 = 6;
+    pub(super) const FLUSH: u8 = 9;
+    pub(super) const CONFIG_WCE: u8 = 11;
+    pub(super) const MQ: u8 = 12;
+    pub(super) const DISCARD: u8 = 13;
+    pub(super) const WRITE_ZEROES: u8 = 14;
+}
+
+/// Where the driver chooses between write-back and write-through (§5.2.4).
+const WRITEBACK: usize = 32;
+
+/// What happens when the disk fails (QEMU: `werror`, `rerror`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorPolicy {
+    /// The driver is told.
+    #[default]
+    Report,
+    /// The request waits, and is tried again when the machine goes on: nothing is lost of a guest whose storage is
+    /// full.
+    Stop,
+}
+
+/// How a block device is set up.
+#[derive(Debug, Clone)]
+pub struct BlkOptions {
+    /// Request queues.
+    pub queues: u16,
+    /// Entries of each.
+    pub queue_size: u16,
+    /// What the disk says it is called, up to 20 bytes.
+    pub serial: String,
+    /// What happens when the disk fails.
+    pub on_error: ErrorPolicy,
+    /// Requests that are served in one go; the others wait for the next poll.
+    pub at_once: usize,
+}
+
+impl Default for BlkOptions {
+    fn default() -> Self {
+        let (serial, on_error) = (String::new(), ErrorPolicy::default());
+        Self { queues: 1, queue_size: 128, serial, on_error, at_once: 32 }
+    }
+}
+
+/// A running block device.
+pub struct LiveBlk {
+    disk: Box<dyn Disk>,
+    options: BlkOptions,
+    /// Requests that were taken and not returned, oldest first, with their queues.
+    waiting: VecDeque<(usize, Chain)>,
+    /// Why the first of them could not be served, if it could not.
+    stopped: Option<String>,
+    writeback: bool,
+}
+
+impl std::fmt::Debug for LiveBlk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveBlk").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl LiveBlk {
+    /// A block device whose data is on `disk`.
+    #[must_use]
+    pub fn new(disk: Box<dyn Disk>, options: BlkOptions) -> Self {
+        Self { disk, options, waiting: VecDeque::new(), stopped: None, writeback: true }
+    }
+
+    /// Why the device has stopped to serve requests, if its disk failed and it is told to wait then.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&str> {
+        self.stopped.as_deref()
+    }
+
+    /// Takes all that the driver offers in a queue.
+    fn take<M: GuestMemory>(&mut self, index: usize, cx: &mut Context<'_, M>) -> Result<(), Breakage> {
+        let Some(mut queue) = cx.queue(index)? else { return Ok(()) };
+        while let Some(chain) = queue.pop()? {
+            if let Some(message) = request::malformed(&chain) {
+                return Err(Breakage::Request { queue: index, message });
+            }
+            self.waiting.push_back((index, chain));
+        }
+        Ok(())
+    }
+
+    /// Serves some of the requests that wait; whether it served any.
+    fn serve<M: GuestMemory>(&mut self, cx: &mut Context<'_, M>) -> Result<bool, Breakage> {
+        if self.stopped.is_some() {
+            return Ok(false);
+        }
+        let endianness = cx.negotiated.endianness;
+        let mut served = Vec::new();
+        for _ in 0..self.options.at_once {
+            let Some((index, chain)) = self.waiting.pop_front() else { break };
+            let done = request::serve(&chain, cx.memory, endianness, &self.options.serial, &mut *self.disk);
+            let (status, data) = match done {
+                Ok(data) if self.writeback || self.disk.flush().is_ok() => (status::OK, data),
+                Ok(_) => (status::IOERR, 0),
+                Err(Failure::Status(status)) => (status, 0),
+                Err(Failure::Disk(error)) if self.options.on_error == ErrorPolicy::Stop => {
+                    self.stopped = Some(error.to_string());
+                    self.waiting.push_front((index, chain));
+                    break;
+                }
+                Err(Failure::Disk(_)) => (status::IOERR, 0),
+            };
+            let written = request::finish(&chain, cx.memory, status, data);
+            if let Some(mut queue) = cx.queue(index)? {
+                queue.push(chain, written)?;
+            }
+            if !served.contains(&index) {
+                served.push(index);
+            }
+        }
+        for &index in &served {
+            if let Some(mut queue) = cx.queue(index)? {
+                queue.signal()?;
+            }
+        }
+        Ok(!served.is_empty())
+    }
+}
+
+impl<M: GuestMemory> LiveDevice<M> for LiveBlk {
+    fn device_type(&self) -> &'static DeviceType {
+        const { &Blk::TYPE }
+    }
+
+    fn features(&self) -> Features {
+        let bits = [
+            (true, feature::SEG_MAX),
+            (true, feature::BLK_SIZE),
+            (true, feature::FLUSH),
+            (true, feature::CONFIG_WCE),
+            (self.disk.is_read_only(), feature::RO),
+            (self.options.queues > 1, feature::MQ),
+            (!self.disk.is_read_only(), feature::DISCARD),
+            (!self.disk.is_read_only(), feature::WRITE_ZEROES),
+        ];
+        Features(bits.iter().filter(|(on, _)| *on).map(|(_, bit)| 1_u128 << bit).sum())
+    }
+
+    fn queue_sizes(&self) -> Vec<u16> {
+        vec![self.options.queue_size; self.options.queues.into()]
+    }
+
+    fn config(&self, negotiated: &Negotiated) -> Vec<u8> {
+        let most = request::MOST_SECTORS;
+        let segments = request::MOST_SEGMENTS;
+        ConfigSpace::new(negotiated.endianness)
+            .u64(self.disk.sectors())
+            .u32(0) // size_max
+            .u32(u32::from(self.options.queue_size).saturating_sub(2)) // seg_max
+            .bytes(&[0; 4]) // geometry
+            .u32(512) // blk_size
+            .bytes(&[0; 8]) // topology
+            .u8(self.writeback.into())
+            .u8(0)
+            .u16(self.options.queues)
+            .u32(most) // max_discard_sectors
+            .u32(segments) // max_discard_seg
+            .u32(1) // discard_sector_alignment
+            .u32(most) // max_write_zeroes_sectors
+            .u32(segments) // max_write_zeroes_seg
+            .u8(1) // write_zeroes_may_unmap
+            .bytes(&[0; 3])
+            .into_bytes()
+    }
+
+    fn write_config(&mut self, offset: usize, data: &[u8], cx: &mut Context<'_, M>) {
+        if let (WRITEBACK, [value], true) = (offset, data, cx.has(feature::CONFIG_WCE)) {
+            self.writeback = *value != 0;
+        }
+    }
+
+    fn driver_ok(&mut self, cx: &mut Context<'_, M>) -> Result<(), Breakage> {
+        // A driver that does not know how to flush must not have to (§5.2.5.2).
+        if !cx.has(feature::FLUSH) && !cx.has(feature::CONFIG_WCE) {
+            self.writeback = false;
+        }
+        Ok(())
+    }
+
+    fn notify(&mut self, queue: usize, cx: &mut Context<'_, M>) -> Result<(), Breakage> {
+        self.take(queue, cx)?;
+        self.serve(cx).map(drop)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_, M>) -> Result<bool, Breakage> {
+        self.serve(cx)
+    }
+
+    fn reset(&mut self) {
+        self.waiting.clear();
+        self.stopped = None;
+        self.writeback = true;
+    }
+
+    fn hand_over(&mut self) -> Vec<(usize, Chain)> {
+        self.stopped = None;
+        self.waiting.drain(..).collect()
+    }
+
+    fn state(&mut self, in_flight: Vec<InFlight>, _: &Context<'_, M>) -> DeviceState {
+        let is_many = self.options.queues > 1;
+        let request = |InFlight { queue, element }: InFlight| BlkRequest {
+            queue: is_many.then(|| u32::try_from(queue).unwrap_or_default()),
+            element,
+        };
+        DeviceState::Blk(Blk { requests: List(in_flight.into_iter().map(request).collect()) })
+    }
+
+    fn resume(&mut self, state: DeviceState, cx: &mut Context<'_, M>) -> Result<(), ResumeError> {
+        let DeviceState::Blk(Blk { requests }) = state else {
+            let found = state.device_type().section.to_owned();
+            return Err(ResumeError::Kind { found, expected: Blk::TYPE.section.to_owned() });
+        };
+        self.writeback = cx.has(feature::FLUSH) || cx.has(feature::CONFIG_WCE);
+        for BlkRequest { queue, element } in requests.0 {
+            let queue = usize::try_from(queue.unwrap_or(0)).unwrap_or(usize::MAX);
+            let chain = cx.resume(queue, &element)?;
+            self.waiting.push_back((queue, chain));
+        }
+        Ok(())
+    }
+}
