@@ -10,6 +10,18 @@ use vmstate::{Field, Reader, Result, Type, Typed, Writer};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// The address of everybody.
+    pub const BROADCAST: Self = Self([0xff; 6]);
+
+    /// Whether it is the address of several.
+    #[must_use]
+    pub fn is_multicast(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 == 1
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;

@@ -10,4 +10,5 @@
 
 mod bench;
 mod blk;
+mod net;
 mod rng;

@@ -1,5 +1,13 @@
 //! Network device (virtio 1.3 §5.1): section `virtio-net`, data `virtio-net-device`, version 11.
 
+mod control;
+mod filter;
+mod frames;
+mod live;
+pub mod port;
+
+pub use live::{LiveNet, NetOptions};
+
 use serde::{Deserialize, Serialize};
 use vmstate::types::Buffer;
 use vmstate::{Described, Reader, Result, VmState, Writer};
