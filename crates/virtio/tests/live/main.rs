@@ -10,5 +10,6 @@
 
 mod bench;
 mod blk;
+mod console;
 mod net;
 mod rng;

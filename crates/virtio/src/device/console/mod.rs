@@ -1,5 +1,11 @@
 //! Console device, with its serial ports (virtio 1.3 §5.3): section `virtio-console`, version 3.
 
+mod control;
+mod live;
+pub mod port;
+
+pub use live::{LiveConsole, PortOptions};
+
 use serde::{Deserialize, Serialize};
 use vmstate::types::Counted;
 use vmstate::{Described, Reader, Result, VmState, Writer};
