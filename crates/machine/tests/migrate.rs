@@ -14,16 +14,26 @@ use std::time::Duration;
 use common::{Style, World, hop, settle};
 use machine::guest::Options;
 
-#[test]
-fn a_guest_moves_while_it_works() {
+fn moves(style: Style) {
     let world = World::new();
     let options = Options { dirty_bytes: 8 << 20, dirty_pages: 8, ..Options::default() };
-    let mut host = world.booted(Style::default(), options);
-    for _ in 0..3 {
-        host = hop(&world, host, Style::default(), Duration::from_millis(50));
+    let mut host = world.booted(style, options);
+    for _ in 0..5 {
+        host = hop(&world, host, style, Duration::from_millis(100));
     }
     let report = settle(&host);
-    assert_eq!((report.bad, report.lost_interrupts), (0, 0), "{report:?}");
-    assert!(report.entropy > 0 && report.page_writes > 2048, "{report:?}");
+    world.verify(&report);
+    assert!(report.entropy > 0 && report.page_writes > 2048 && report.frames > 0, "{report:?}");
+    assert_eq!(report.announced, 5);
     assert_eq!(host.machine().inspect_pages().unwrap(), 0);
+}
+
+#[test]
+fn a_guest_with_split_rings_moves_while_it_works() {
+    moves(Style { packed: false, ..Style::default() });
+}
+
+#[test]
+fn a_guest_with_packed_rings_moves_while_it_works() {
+    moves(Style { packed: true, ..Style::default() });
 }

@@ -1,10 +1,15 @@
 //! Machines with all devices, and the world around them, which stays where it is when a guest moves.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use machine::guest::blk::RECORD;
+use machine::guest::console::number;
+use machine::guest::net::peer_answer;
+use machine::guest::record::check;
 use machine::guest::{Options, Report};
 use machine::{Host, Machine, Memory};
 use migration::channel::{Address, Cancel, Listener, Settings};
@@ -12,8 +17,14 @@ use migration::incoming::Terms;
 use migration::outgoing::Limits;
 use migration::peer::Peer;
 use virtio::core::Features;
+use virtio::device::blk::{BlkOptions, LiveBlk};
+use virtio::device::console::LiveConsole;
+use virtio::device::console::port::MemoryConsole;
+use virtio::device::disk::{Disk, MemoryDisk};
+use virtio::device::net::port::{Port, Switch};
+use virtio::device::net::{LiveNet, NetOptions};
 use virtio::device::rng::LiveRng;
-use virtio::live::LiveTransport;
+use virtio::live::LiveDevice;
 use virtio::transport::{LiveMmio, TransportKind};
 
 /// How devices are offered to a guest.
@@ -29,14 +40,33 @@ impl Default for Style {
     }
 }
 
-/// What stays where it is.
-pub(crate) struct World;
+/// What stays where it is: storage, a network with a peer that answers, and whoever reads the console.
+pub(crate) struct World {
+    pub(crate) disk: MemoryDisk,
+    switch: Switch,
+    console: MemoryConsole,
+    read: Mutex<Vec<u8>>,
+    ends: Arc<AtomicBool>,
+}
 
 const RAM: u64 = 64 << 20;
+const SECTORS: u64 = 64 << 10;
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self
+        let (switch, ends) = (Switch::new(), Arc::new(AtomicBool::new(false)));
+        let mut peer = switch.plug();
+        let over = Arc::clone(&ends);
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                match peer.receive().unwrap() {
+                    Some(frame) => drop(peer_answer(&frame).map(|answer| peer.send(&answer))),
+                    None => thread::sleep(Duration::from_micros(100)),
+                }
+            }
+        });
+        let console = MemoryConsole::new(300);
+        Self { disk: MemoryDisk::new(SECTORS), switch, console, read: Mutex::default(), ends }
     }
 
     /// A machine with all devices.
@@ -49,10 +79,17 @@ impl World {
             (style.packed, Features::RING_PACKED),
         ];
         let reserved = Features(reserved.iter().filter(|(on, _)| *on).map(|(_, bit)| 1_u128 << bit).sum());
-        let device = LiveRng::new(Ones);
-        let mmio: Box<dyn LiveTransport<Memory>> =
-            Box::new(LiveMmio::new(Box::new(device), memory, reserved));
-        machine.plug(mmio);
+        let blk = BlkOptions { queues: 4, at_once: 3, ..BlkOptions::default() };
+        let net = NetOptions { pairs: 2, ..NetOptions::default() };
+        let devices: [Box<dyn LiveDevice<Memory>>; 4] = [
+            Box::new(LiveBlk::new(Box::new(self.disk.clone()), blk)),
+            Box::new(LiveNet::new(Box::new(self.switch.plug()), net)),
+            Box::new(LiveConsole::single(Box::new(self.console.clone()))),
+            Box::new(LiveRng::new(Ones)),
+        ];
+        for device in devices {
+            machine.plug(Box::new(LiveMmio::new(device, memory.clone(), reserved)));
+        }
         machine
     }
 
@@ -64,6 +101,38 @@ impl World {
         run(&host);
         host.start();
         host
+    }
+
+    /// Reads what is on the console.
+    pub(crate) fn read_console(&self) {
+        self.read.lock().unwrap().extend(self.console.take());
+    }
+
+    /// Compares what the guest says it did with what is to be seen of it out here.
+    pub(crate) fn verify(&self, report: &Report) {
+        assert_eq!((report.bad, report.lost_interrupts), (0, 0), "{report:?}");
+        self.read_console();
+        let text = String::from_utf8(self.read.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().map(|line| number(line).expect(line)).collect();
+        assert_eq!(lines, (0..lines.len() as u64).collect::<Vec<_>>(), "each line once, and in order");
+        assert!(lines.len() as u64 <= report.lines && lines.len() as u64 + 8 >= report.lines, "{report:?}");
+        for queue in &report.blk {
+            assert!(queue.written > 0, "{queue:?}");
+            // A place that is being written may hold the older record or the newer.
+            for record in queue.next.saturating_sub(queue.places)..queue.written {
+                let mut bytes = vec![0; RECORD as usize];
+                let sector = queue.first_sector + record % queue.places * 8;
+                self.disk.clone().read(sector * 512, &mut bytes).unwrap();
+                let head = check(&bytes).unwrap_or_else(|| panic!("record {record} of {queue:?}"));
+                assert_eq!((head.stream.get(), head.number.get()), (queue.stream, record));
+            }
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
     }
 }
 
@@ -83,7 +152,10 @@ fn run(host: &Arc<Host>) {
 
 /// Lets the guest work for a while, and moves it to another machine.
 pub(crate) fn hop(world: &World, source: Arc<Host>, style: Style, work: Duration) -> Arc<Host> {
-    thread::sleep(work);
+    for _ in 0..work.as_millis() {
+        thread::sleep(Duration::from_millis(1));
+        world.read_console();
+    }
     let destination = Arc::new(Host::new(world.machine(style)));
     run(&destination);
     let cancel = Cancel::new();
