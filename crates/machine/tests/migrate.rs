@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use common::{Style, World, hop, settle};
 use machine::guest::Options;
+use virtio::transport::TransportKind;
 
 fn moves(style: Style) {
     let world = World::new();
@@ -29,11 +30,21 @@ fn moves(style: Style) {
 }
 
 #[test]
-fn a_guest_with_split_rings_moves_while_it_works() {
-    moves(Style { packed: false, ..Style::default() });
+fn over_mmio_with_split_rings() {
+    moves(Style { transport: TransportKind::Mmio, packed: false });
 }
 
 #[test]
-fn a_guest_with_packed_rings_moves_while_it_works() {
-    moves(Style { packed: true, ..Style::default() });
+fn over_mmio_with_packed_rings() {
+    moves(Style { transport: TransportKind::Mmio, packed: true });
+}
+
+#[test]
+fn over_pci_with_split_rings() {
+    moves(Style { transport: TransportKind::Pci, packed: false });
+}
+
+#[test]
+fn over_pci_with_packed_rings() {
+    moves(Style { transport: TransportKind::Pci, packed: true });
 }

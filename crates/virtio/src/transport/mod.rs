@@ -10,6 +10,7 @@ mod description;
 mod extra_state;
 pub mod mmio;
 mod pci;
+mod registers;
 
 use serde::{Deserialize, Serialize};
 use vmstate::{Reader, Result, Writer};
@@ -22,8 +23,8 @@ pub use description::TransportDescription;
 pub use extra_state::ExtraState;
 pub use mmio::{LiveMmio, Mmio, MmioExtraState, MmioModernState, MmioQueue};
 pub use pci::{
-    CapabilityIter, ConfigImage, Msix, MsixEntry, NO_VECTOR, Pci, PciExtraState, PciModernState, PciQueue,
-    UpperFeatures,
+    CapabilityIter, ConfigImage, LivePci, Msix, MsixEntry, NO_VECTOR, Pci, PciExtraState, PciModernState,
+    PciQueue, UpperFeatures,
 };
 
 use crate::finding::Findings;

@@ -94,12 +94,19 @@ fn filters_as_it_is_told() {
     assert!(command(&mut bench, 2, RX, 0, &[0]));
     assert!(gets(&mut bench, &mut other, &mine) && gets(&mut bench, &mut other, &everybodys));
     assert!(!gets(&mut bench, &mut other, &someones) && !gets(&mut bench, &mut other, &groups));
-    let table = [&[1, 0, 0, 0][..], &[0x52, 0x54, 9, 9, 9, 9], &[1, 0, 0, 0], &[1, 0, 0x5e, 0, 0, 1]].concat();
+    let table =
+        [&[1, 0, 0, 0][..], &[0x52, 0x54, 9, 9, 9, 9], &[1, 0, 0, 0], &[1, 0, 0x5e, 0, 0, 1]].concat();
     assert!(command(&mut bench, 2, MAC, 0, &table));
     assert!(gets(&mut bench, &mut other, &someones) && gets(&mut bench, &mut other, &groups));
     assert!(command(&mut bench, 2, RX, 5, &[1]) && !gets(&mut bench, &mut other, &everybodys));
     assert!(command(&mut bench, 2, RX, 3, &[1]) && !gets(&mut bench, &mut other, &groups));
-    let tagged = frame(OWN, OTHER, b"").split_at(12).0.iter().copied().chain([0x81, 0, 0, 42, 8, 0, 1]).collect::<Vec<_>>();
+    let tagged = frame(OWN, OTHER, b"")
+        .split_at(12)
+        .0
+        .iter()
+        .copied()
+        .chain([0x81, 0, 0, 42, 8, 0, 1])
+        .collect::<Vec<_>>();
     assert!(!gets(&mut bench, &mut other, &tagged));
     assert!(command(&mut bench, 2, VLAN, 0, &42_u16.to_le_bytes()) && gets(&mut bench, &mut other, &tagged));
     assert!(command(&mut bench, 2, VLAN, 1, &42_u16.to_le_bytes()) && !gets(&mut bench, &mut other, &tagged));

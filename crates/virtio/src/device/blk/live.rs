@@ -13,9 +13,7 @@ use super::{Blk, BlkRequest};
 use crate::core::Features;
 use crate::device::disk::Disk;
 use crate::device::{Device, DeviceState, DeviceType};
-use crate::live::{
-    Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError,
-};
+use crate::live::{Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError};
 use crate::ring::Chain;
 
 /// What is offered (§5.2.3).

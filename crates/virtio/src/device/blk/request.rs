@@ -120,12 +120,7 @@ pub(super) fn serve<M: GuestMemory>(
     }
 }
 
-fn read<M: GuestMemory>(
-    chain: &Chain,
-    memory: &M,
-    sector: u64,
-    disk: &mut dyn Disk,
-) -> Result<u64, Failure> {
+fn read<M: GuestMemory>(chain: &Chain, memory: &M, sector: u64, disk: &mut dyn Disk) -> Result<u64, Failure> {
     // The last byte is the status.
     let length = chain.writable_len() - 1;
     let offset = place(sector, length, disk)?;

@@ -47,7 +47,10 @@ pub struct PortOptions {
 impl std::fmt::Debug for PortOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { end: _, name, is_console } = self;
-        f.debug_struct("PortOptions").field("name", name).field("is_console", is_console).finish_non_exhaustive()
+        f.debug_struct("PortOptions")
+            .field("name", name)
+            .field("is_console", is_console)
+            .finish_non_exhaustive()
     }
 }
 

@@ -153,14 +153,22 @@ impl LiveNet {
     /// Which receive queue a frame goes to: frames of one sender stay together, and so in order.
     fn queue_of(&self, frame: &[u8]) -> usize {
         let pairs = usize::from(self.current_pairs.max(1));
-        let from = addresses(frame).map_or(0, |(_, from)| from.0.iter().fold(0, |sum, &byte| sum + usize::from(byte)));
-        let flow = frame.get(14..).unwrap_or_default().iter().take(24).fold(from, |sum, &byte| {
-            sum.wrapping_mul(31).wrapping_add(byte.into())
-        });
+        let from = addresses(frame)
+            .map_or(0, |(_, from)| from.0.iter().fold(0, |sum, &byte| sum + usize::from(byte)));
+        let flow = frame
+            .get(14..)
+            .unwrap_or_default()
+            .iter()
+            .take(24)
+            .fold(from, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         2 * (flow % pairs)
     }
 
-    fn serve_control<M: GuestMemory>(&mut self, index: usize, cx: &mut Context<'_, M>) -> Result<(), Breakage> {
+    fn serve_control<M: GuestMemory>(
+        &mut self,
+        index: usize,
+        cx: &mut Context<'_, M>,
+    ) -> Result<(), Breakage> {
         let negotiated = cx.negotiated;
         let Some(mut queue) = cx.queue(index)? else { return Ok(()) };
         while let Some(chain) = queue.pop()? {

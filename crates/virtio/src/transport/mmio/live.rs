@@ -10,6 +10,7 @@ use crate::core::{Endianness, Features, Status};
 use crate::live::{LiveCore, LiveDevice, LiveTransport, Place, ResumeError, Signals, StopError, Window};
 use crate::loaded::{StoppedDevice, VirtioState};
 use crate::ring::NotificationData;
+use crate::transport::registers::{fill, half, set_half, wide};
 use crate::transport::{ExtraState, Transport, TransportKind, TransportState};
 
 /// A running device behind memory-mapped registers.
@@ -84,14 +85,10 @@ impl<M: GuestMemory> LiveMmio<M> {
     }
 
     fn write_features(&mut self, value: u32) {
-        let half = self.state.guest_features_sel as usize;
+        let select = self.state.guest_features_sel;
         match &mut self.modern {
-            Some(modern) => {
-                if let Some(place) = modern.guest_features.get_mut(half) {
-                    *place = value;
-                }
-            }
-            None if half == 0 => drop(self.core.set_features(value.into())),
+            Some(modern) => set_half(&mut modern.guest_features, select, value),
+            None if select == 0 => drop(self.core.set_features(value.into())),
             None => {}
         }
     }
@@ -191,9 +188,7 @@ impl<M: GuestMemory + Send> LiveTransport<M> for LiveMmio<M> {
             return self.core.read_config(usize::try_from(offset).unwrap_or(usize::MAX), data);
         }
         let value = if data.len() == 4 { self.read_register(offset) } else { 0 };
-        for (to, from) in data.iter_mut().zip(value.to_le_bytes().into_iter().chain(std::iter::repeat(0))) {
-            *to = from;
-        }
+        fill(data, value);
     }
 
     fn write(&mut self, _: Window, offset: u64, data: &[u8]) {
@@ -237,17 +232,6 @@ impl<M: GuestMemory + Send> LiveTransport<M> for LiveMmio<M> {
         }
         Ok(())
     }
-}
-
-/// Features 0–31, 32–63, and so on.
-fn half(features: Features, select: u32) -> u32 {
-    let shifted = features.0.checked_shr(select.saturating_mul(32)).unwrap_or_default();
-    u32::try_from(shifted & 0xffff_ffff).unwrap_or_default()
-}
-
-/// An address from its halves, low one first.
-fn wide([low, high]: [u32; 2]) -> u64 {
-    u64::from(low) | u64::from(high) << 32
 }
 
 fn low_byte(value: u32) -> u8 {

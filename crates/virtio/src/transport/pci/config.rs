@@ -8,18 +8,27 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vmstate::{ErrorKind, Reader, Result};
 
-const VENDOR_ID: usize = 0x00;
-const DEVICE_ID: usize = 0x02;
-const STATUS: usize = 0x06;
-const STATUS_CAPABILITY_LIST: u16 = 0x10;
-const REVISION_ID: usize = 0x08;
-const CAPABILITY_POINTER: usize = 0x34;
+pub(super) const VENDOR_ID: usize = 0x00;
+pub(super) const DEVICE_ID: usize = 0x02;
+pub(super) const COMMAND: usize = 0x04;
+pub(super) const STATUS: usize = 0x06;
+pub(super) const STATUS_CAPABILITY_LIST: u16 = 0x10;
+pub(super) const REVISION_ID: usize = 0x08;
+pub(super) const BAR: usize = 0x10;
+pub(super) const SUBSYSTEM_VENDOR_ID: usize = 0x2c;
+pub(super) const SUBSYSTEM_ID: usize = 0x2e;
+pub(super) const CAPABILITY_POINTER: usize = 0x34;
+pub(super) const INTERRUPT_LINE: usize = 0x3c;
+pub(super) const INTERRUPT_PIN: usize = 0x3d;
+
+/// The vendor of every virtio device (virtio 1.3 §4.1.2).
+pub(super) const VIRTIO_VENDOR: u16 = 0x1af4;
 
 const CAPABILITY_PCI_EXPRESS: u8 = 0x10;
-const CAPABILITY_MSIX: u8 = 0x11;
+pub(super) const CAPABILITY_MSIX: u8 = 0x11;
 
 /// Bytes of a conventional device's configuration space.
-const CONVENTIONAL: usize = 256;
+pub(super) const CONVENTIONAL: usize = 256;
 /// Bytes of an express device's.
 const EXPRESS: usize = 4096;
 
@@ -36,12 +45,17 @@ impl ConfigImage {
         let size = if is_express { EXPRESS } else { CONVENTIONAL };
         let image = Self(input.bytes(size)?.to_vec());
         match image.u16(VENDOR_ID) {
-            Some(0x1af4) => Ok(image),
+            Some(VIRTIO_VENDOR) => Ok(image),
             vendor => Err(input.fail(ErrorKind::NotEqual {
                 found: format!("vendor {:#06x}", vendor.unwrap_or_default()),
                 expected: "0x1af4, as every virtio device has".to_owned(),
             })),
         }
+    }
+
+    /// The image of a device that runs.
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Self(bytes)
     }
 
     /// The raw bytes.

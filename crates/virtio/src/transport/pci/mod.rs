@@ -1,13 +1,18 @@
 //! PCI (virtio 1.3 §4.1): configuration image, interrupt line, MSI-X, and a vector for each queue.
 
+mod common;
 mod config;
+mod layout;
+mod live;
 mod modern;
 mod msix;
+mod vectors;
 
 use serde::{Deserialize, Serialize};
 use vmstate::{ErrorKind, Field, Reader, Result, Writer};
 
 pub use config::{CapabilityIter, ConfigImage};
+pub use live::LivePci;
 pub use modern::{PciExtraState, PciModernState, PciQueue, UpperFeatures};
 pub use msix::{Msix, MsixEntry};
 

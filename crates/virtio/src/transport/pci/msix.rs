@@ -51,16 +51,25 @@ impl Msix {
 
 impl MsixEntry {
     fn load(input: &mut Reader<'_>) -> Result<Self> {
-        Ok(Self {
-            address: u64::from_le_bytes(input.array()?),
-            data: u32::from_le_bytes(input.array()?),
-            control: u32::from_le_bytes(input.array()?),
-        })
+        input.array().map(Self::from_bytes)
     }
 
-    fn save(&self, out: &mut Writer) {
-        out.bytes(&self.address.to_le_bytes());
-        out.bytes(&self.data.to_le_bytes());
-        out.bytes(&self.control.to_le_bytes());
+    fn save(self, out: &mut Writer) {
+        out.bytes(&self.to_bytes());
+    }
+
+    /// As it lies in the device's memory, little-endian: address, data, control.
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        let high = u128::from(self.control) << 96 | u128::from(self.data) << 64;
+        (high | u128::from(self.address)).to_le_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let [a0, a1, a2, a3, a4, a5, a6, a7, d0, d1, d2, d3, c0, c1, c2, c3] = bytes;
+        Self {
+            address: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+            data: u32::from_le_bytes([d0, d1, d2, d3]),
+            control: u32::from_le_bytes([c0, c1, c2, c3]),
+        }
     }
 }
