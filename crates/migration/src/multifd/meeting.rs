@@ -1,0 +1,96 @@
+//! Where the main channel waits for all others.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::channel::Cancel;
+use crate::error::Cause;
+
+/// How often who waits looks whether it was called off.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A meeting of the main channel with all others, again and again.
+#[derive(Debug)]
+pub(super) struct Meeting {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Channels that have come to the next meeting.
+    arrived: usize,
+    /// Meetings so far.
+    met: u64,
+    /// Why one will not come any more.
+    failure: Option<Cause>,
+    has_failed: bool,
+    over: bool,
+}
+
+impl Meeting {
+    pub(super) fn new() -> Self {
+        let state = State { arrived: 0, met: 0, failure: None, has_failed: false, over: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The main channel waits until all `channels` have come, and lets them go on.
+    pub(super) fn hold(&self, channels: usize, cancel: &Cancel) -> Result<(), Cause> {
+        let mut state = self.lock();
+        while state.arrived < channels && !state.has_failed && !cancel.is_cancelled() {
+            state = self.wait(state);
+        }
+        if state.has_failed || cancel.is_cancelled() {
+            let failure = state.failure.take();
+            return Err(failure.unwrap_or_else(|| Cause::Multifd("a channel has failed".to_owned())));
+        }
+        state.arrived = 0;
+        state.met += 1;
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// A channel comes, and waits until it may go on; whether it goes on.
+    pub(super) fn attend(&self, cancel: &Cancel) -> bool {
+        let mut state = self.lock();
+        let meeting = state.met;
+        state.arrived += 1;
+        self.changed.notify_all();
+        while state.met == meeting && !state.has_failed && !state.over && !cancel.is_cancelled() {
+            state = self.wait(state);
+        }
+        state.met != meeting
+    }
+
+    /// A channel will not come any more.
+    pub(super) fn fail(&self, cause: Cause) {
+        let mut state = self.lock();
+        state.has_failed = true;
+        state.failure.get_or_insert(cause);
+        self.changed.notify_all();
+    }
+
+    /// Why a channel failed, if one did and nobody has asked yet.
+    pub(super) fn failure(&self) -> Option<Cause> {
+        self.lock().failure.take()
+    }
+
+    /// There are no more meetings.
+    pub(super) fn end(&self) {
+        self.lock().over = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether there are no more meetings.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
