@@ -15,6 +15,7 @@ use crate::guest::Home;
 use crate::hold::{FAILED, answer};
 use crate::incoming::{Sink, Tail, Terms};
 use crate::keep::{Mapped, MappedRam};
+use crate::multifd::Receivers;
 use crate::peer::Peer;
 use crate::ram::{Page, RamSink};
 use crate::take::take;
@@ -44,7 +45,8 @@ pub fn arrive(
             copy: copy.as_ref().map(Mapped::new),
             configuration: None,
         };
-        let (tail, sink) = take(&mut main, &mut back, sink, terms, &counter, &clock)?;
+        let channels = Receivers::none(home.ram(), &counter);
+        let (tail, sink) = take(&mut main, &mut back, sink, &channels, terms, &counter, &clock)?;
         clock.arrived(&tail);
         let times = sink.load(&tail).map_err(here)?;
         clock.note(|moments| moments.checked = Some(std::time::Instant::now()));

@@ -59,12 +59,15 @@ pub enum Cause {
         /// Why it is refused.
         why: &'static str,
     },
-    /// Pages go over channels that are not there.
+    /// Pages go over channels that were not asked for.
     #[error(
-        "the source sends pages over channels of their own (multifd), which is not supported; set the capability \
-         off at the source (migrate_set_capability multifd off)"
+        "the source sends pages over channels of their own (multifd): say with --multifd how many \
+         (multifd-channels), or set the capability off at the source (migrate_set_capability multifd off)"
     )]
-    Multifd,
+    NoChannels,
+    /// A channel that pages go over is not as it should be.
+    #[error("multifd: {0}")]
+    Multifd(String),
     /// The stream grew beyond what is held in memory.
     #[error("{what} of more than {limit} bytes; --mode hold takes any")]
     TooLarge {
@@ -103,7 +106,7 @@ impl Cause {
             Self::Closed { .. } => Code(701),
             Self::NoReturnPath => Code(702),
             Self::Capability { .. } => Code(703),
-            Self::Multifd => Code(704),
+            Self::NoChannels | Self::Multifd(_) => Code(704),
             Self::TooLarge { .. } => Code(705),
             Self::NotTaken { .. } | Self::NotAcknowledged => Code(706),
             Self::ReturnPath(_) => Code(707),

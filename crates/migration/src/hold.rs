@@ -5,7 +5,7 @@ use std::thread;
 use vmstate::source::FileSource;
 use vmstate::stream::Stream;
 
-use crate::channel::{Patience, ReadHalf, WriteHalf};
+use crate::channel::{Cancel, Channel, Patience, ReadHalf, WriteHalf};
 use crate::clock::{Clock, device_times, ended};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
@@ -13,6 +13,8 @@ use crate::event::{Event, Observer, Side, State, Summary};
 use crate::incoming::{Tail, Terms};
 use crate::judge::Judge;
 use crate::keep::{Mapped, MappedRam, memory_file};
+use crate::multifd::Receivers;
+use crate::outgoing::Options;
 use crate::peer::Peer;
 use crate::return_path::Message;
 use crate::send::deliver;
@@ -47,7 +49,7 @@ pub fn relay(
     from: Peer,
     to: Peer,
     terms: Terms,
-    bandwidth: Option<u64>,
+    options: Options,
     judge: &dyn Judge,
     save: &mut dyn FnMut(&Held) -> Result<(), Cause>,
     observer: &dyn Observer,
@@ -55,7 +57,8 @@ pub fn relay(
     let clock = Clock::new(observer);
     let (mut main, mut back) = from.main.split();
     let counter = Counter::default();
-    let arrived = arrive(&mut main, &mut back, terms, &counter, judge, &clock);
+    let others = (from.others, from.cancel.clone());
+    let arrived = arrive(&mut main, &mut back, others, terms, &counter, judge, &clock);
     let done = arrived.and_then(|(held, tail)| {
         save(&held).map_err(|cause| cause.at(Side::In, State::Device))?;
         let times = device_times(&held.stream, &tail);
@@ -71,7 +74,7 @@ pub fn relay(
                 }
                 left
             });
-            let sent = send_on(&held, to, bandwidth, &clock);
+            let sent = send_on(&held, to, options, &clock);
             match &sent {
                 // Whoever acknowledged runs the guest: what comes after cannot change that.
                 Ok(()) => acknowledge(&mut back, &clock),
@@ -116,15 +119,17 @@ pub(crate) fn untold(cause: &Cause) -> String {
 pub(crate) fn arrive(
     main: &mut ReadHalf,
     back: &mut WriteHalf,
+    (others, cancel): (Vec<Channel>, Cancel),
     terms: Terms,
     counter: &Counter,
     judge: &dyn Judge,
     clock: &Clock<'_>,
 ) -> Result<(Held, Tail), Error> {
     let here = |cause: Cause| cause.at(Side::In, State::Device);
-    let mut arrive = || {
+    let arrive = || {
         let ram = MappedRam::new(memory_file().map_err(Cause::Keep).map_err(here)?);
-        let (tail, mapped) = take(main, &mut *back, Mapped::new(&ram), terms, counter, clock)?;
+        let channels = Receivers::new(others, cancel, &ram, counter);
+        let (tail, mapped) = take(main, &mut *back, Mapped::new(&ram), &channels, terms, counter, clock)?;
         clock.arrived(&tail);
         mapped.finish(&tail).map_err(here)?;
         let file = ram.file().try_clone().map_err(Cause::Keep).map_err(here)?;
@@ -152,9 +157,9 @@ pub(crate) fn judged(source: FileSource, judge: &dyn Judge, clock: &Clock<'_>) -
 }
 
 /// Sends a guest that is held, and waits for the acknowledgement.
-fn send_on(held: &Held, to: Peer, bandwidth: Option<u64>, clock: &Clock<'_>) -> Result<(), Error> {
+fn send_on(held: &Held, to: Peer, options: Options, clock: &Clock<'_>) -> Result<(), Error> {
     let counter = Counter::default();
-    deliver(&held.stream, &held.source, to, bandwidth, &counter, clock).map(|sent| {
+    deliver(&held.stream, &held.source, to, options, &counter, clock).map(|sent| {
         clock.note(|moments| moments.sent = Some(sent.devices));
     })
 }

@@ -5,6 +5,7 @@
 //! | [`channel`] | what a migration goes through, named as QEMU names it, with TLS |
 //! | [`incoming`] | a stream as it arrives |
 //! | [`outgoing`] | a stream on its way out |
+//! | [`multifd`] | pages over channels of their own |
 //! | [`return_path`] | what the destination answers |
 //! | [`keep`] | keeping what arrives |
 //! | [`receive`], [`send`], [`hold`], [`pass`] | the whole of it: into a file, from a file, through memory, straight through |
@@ -30,6 +31,7 @@ pub mod hold;
 pub mod incoming;
 pub mod judge;
 pub mod keep;
+pub mod multifd;
 pub mod outgoing;
 pub mod pass;
 pub mod peer;

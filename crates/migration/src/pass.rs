@@ -3,6 +3,7 @@
 //! Three threads: one follows the stream and hands on what it has read, one writes that to the destination,
 //! and one hands the destination's answers back to the source. What lies in between is bounded.
 
+mod beside;
 mod forward;
 mod way_back;
 
@@ -17,9 +18,10 @@ use crate::clock::{Clock, device_times, ended};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{Event, Observer, Side, State, Summary};
-use crate::incoming::{Incoming, Tail, Terms};
+use crate::incoming::{Incoming, PageChannels, Tail, Terms};
 use crate::judge::Judge;
 use crate::peer::Peer;
+use beside::Beside;
 use forward::Forward;
 use way_back::WayBack;
 
@@ -54,8 +56,20 @@ pub fn relay(
     answers.set_patience(Patience::ENDLESS);
     let way_back = WayBack::new(back);
     let terms = Terms { held: Some(LARGEST_TAIL), ..options.terms };
+    let (here, there) = (from.others.len(), to.others.len());
+    if here != there {
+        let what = format!("{here} channels for pages come from the source, {there} go to the destination");
+        return Err(Cause::Multifd(what).at(Side::Out, State::Setup));
+    }
+    let beside = Beside::new(here);
+    let pairs: Vec<_> = from.others.into_iter().zip(to.others).collect();
+    let broken = || {
+        from.cancel.cancel();
+        to.cancel.cancel();
+    };
 
     let done: Result<Summary, Error> = thread::scope(|scope| {
+        Beside::start(scope, &beside, pairs, &counter, &broken);
         let answered = scope.spawn(|| {
             let answered = way_back.run(&mut answers, &clock);
             // A destination that fails does so at any time; nothing more is taken for it then.
@@ -63,7 +77,8 @@ pub fn relay(
                 from.cancel.cancel();
             }
         });
-        let mut incoming = Incoming::new(main, terms, &counter, &clock);
+        let channels: Option<&dyn PageChannels> = beside.are_there().then_some(&beside);
+        let mut incoming = Incoming::new(main, terms, &counter, &clock).with_channels(channels);
         let passed = thread::scope(|scope| {
             let mut forward = Forward::start(scope, out, judge, copy);
             let tail = incoming.run(&mut forward)?;
@@ -88,12 +103,13 @@ pub fn relay(
             to.cancel.cancel();
             from.cancel.cancel();
         }
+        beside.finish();
         let told = answered.join().is_ok();
         debug_assert!(told, "the way back does not panic");
         acknowledged
     });
     // What the destination said is the reason, not that the source was broken off for it.
-    let done = done.map_err(|error: Error| match way_back.failure() {
+    let done = done.map_err(|error: Error| match way_back.failure().or_else(|| beside.failure()) {
         Some(cause) if error.cause.is_cancelled() => cause.at(Side::Out, error.state),
         _ => error,
     });

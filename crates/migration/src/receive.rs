@@ -12,7 +12,9 @@ use crate::hold::{FAILED, Held, answer, judged};
 use crate::incoming::Terms;
 use crate::judge::Judge;
 use crate::keep::{Mapped, MappedRam, Verbatim};
+use crate::multifd::Receivers;
 use crate::peer::Peer;
+use crate::ram::Nowhere;
 use crate::take::take;
 
 /// How a guest is kept.
@@ -46,13 +48,22 @@ pub fn receive(
     let take_it = || {
         let (tail, file) = match form {
             Form::Verbatim => {
-                let (tail, copy) = take(&mut main, &mut back, Verbatim::new(file), terms, &counter, &clock)?;
+                if !from.others.is_empty() {
+                    let what = "pages that come over channels of their own cannot be kept as they come; keep each \
+                                once (--mapped-ram)";
+                    return Err(Cause::Multifd(what.to_owned()).at(Side::In, State::Setup));
+                }
+                let channels = Receivers::none(&Nowhere, &counter);
+                let sink = Verbatim::new(file);
+                let (tail, copy) = take(&mut main, &mut back, sink, &channels, terms, &counter, &clock)?;
                 let file = copy.finish(&tail).map_err(here)?;
                 (tail, file)
             }
             Form::Mapped => {
                 let ram = MappedRam::new(file);
-                let (tail, mapped) = take(&mut main, &mut back, Mapped::new(&ram), terms, &counter, &clock)?;
+                let channels = Receivers::new(from.others, from.cancel.clone(), &ram, &counter);
+                let sink = Mapped::new(&ram);
+                let (tail, mapped) = take(&mut main, &mut back, sink, &channels, terms, &counter, &clock)?;
                 mapped.finish(&tail).map_err(here)?;
                 let file = ram.file().try_clone().map_err(Cause::Keep).map_err(here)?;
                 (tail, file)

@@ -1,16 +1,19 @@
 //! Sending a stream that is there: a file, or a guest that is held.
 
+use std::sync::atomic::AtomicU64;
+use std::thread;
 use std::time::Duration;
 
 use vmstate::source::Source;
 use vmstate::stream::Stream;
 
-use crate::channel::{Patience, ReadHalf, WriteHalf};
+use crate::channel::{Channel, Patience, ReadHalf, WriteHalf};
 use crate::clock::{Clock, ended};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{Observer, Side, State, Summary};
-use crate::outgoing::{Outgoing, Sent, await_acknowledgement};
+use crate::multifd::{Common, Compression, Failure, Senders};
+use crate::outgoing::{Options, Outgoing, Sent, await_acknowledgement};
 use crate::peer::Peer;
 
 /// How long a destination that takes no more may take to say why.
@@ -24,12 +27,12 @@ pub fn send(
     stream: &Stream,
     source: &dyn Source,
     to: Peer,
-    bandwidth: Option<u64>,
+    options: Options,
     observer: &dyn Observer,
 ) -> Result<Summary, Error> {
     let clock = Clock::new(observer);
     let counter = Counter::default();
-    let sent = deliver(stream, source, to, bandwidth, &counter, &clock);
+    let sent = deliver(stream, source, to, options, &counter, &clock);
     match &sent {
         Ok(sent) => {
             clock.note(|moments| {
@@ -48,17 +51,41 @@ pub(crate) fn deliver(
     stream: &Stream,
     source: &dyn Source,
     to: Peer,
-    bandwidth: Option<u64>,
+    options: Options,
     counter: &Counter,
     observer: &dyn Observer,
 ) -> Result<Sent, Error> {
-    let Peer { main, .. } = to;
+    let Peer { main, others, .. } = to;
     let return_path = main.is_duplex();
     let (mut back, mut out) = main.split();
+    let Options { bandwidth, compression } = options;
     let outgoing = Outgoing { stream, source, return_path, bandwidth, counter, observer };
-    let sent = outgoing.send(&mut out).map_err(|error| last_word(error, &mut back, return_path))?;
+    let sent = send_over(&outgoing, &mut out, others, compression);
+    let sent = sent.map_err(|error| last_word(error, &mut back, return_path))?;
     await_end(back, out, return_path)?;
     Ok(sent)
+}
+
+/// Sends a stream over its main channel, and its pages over others if there are any.
+fn send_over(
+    outgoing: &Outgoing<'_>,
+    main: &mut WriteHalf,
+    others: Vec<Channel>,
+    compression: Compression,
+) -> Result<Sent, Error> {
+    let Some(ram) = outgoing.stream.ram.as_ref().filter(|_| !others.is_empty()) else {
+        return outgoing.send(main, None);
+    };
+    let failure = Failure::default();
+    let common = Common {
+        blocks: &ram.blocks,
+        page_size: ram.page_size,
+        compression,
+        counter: outgoing.counter,
+        failure: &failure,
+        packets: AtomicU64::new(0),
+    };
+    thread::scope(|scope| outgoing.send(main, Some(Senders::start(scope, others, &common))))
 }
 
 /// Why sending failed: a destination that went away may have said why.

@@ -1,6 +1,7 @@
-//! Taking a guest from its source: everything that arrives, and the answers.
+//! Taking a guest from its source: everything that arrives, over however many channels, and the answers.
 
 use std::io::{Read, Write};
+use std::thread::{self, Scope};
 
 use vmstate::ram::Block;
 use vmstate::stream::{Command, Configuration, Head};
@@ -8,7 +9,8 @@ use vmstate::stream::{Command, Configuration, Head};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::Observer;
-use crate::incoming::{Incoming, Sink, Tail, Terms};
+use crate::incoming::{Incoming, PageChannels, Sink, Tail, Terms};
+use crate::multifd::Receivers;
 use crate::ram::RamSink;
 use crate::return_path::Message;
 
@@ -18,21 +20,49 @@ struct Answering<'a, S> {
     back: &'a mut dyn Write,
 }
 
-/// Takes a guest into a sink, and answers the source's pings.
+/// Takes a guest into a sink, and answers the source's pings. Pages that come over `channels` go where they were told.
 ///
 /// # Errors
-/// As [`Incoming::run`].
+/// As [`Incoming::run`], or if a channel fails.
 pub(crate) fn take<S: Sink>(
     main: &mut impl Read,
     back: &mut dyn Write,
     sink: S,
+    channels: &Receivers<'_>,
     terms: Terms,
     counter: &Counter,
     observer: &dyn Observer,
 ) -> Result<(Tail, S), Error> {
     let mut answering = Answering { sink, back };
-    let tail = Incoming::new(main, terms, counter, observer).run(&mut answering)?;
+    let taken = thread::scope(|scope| {
+        let started = Started { channels, scope };
+        let over_channels: Option<&dyn PageChannels> = channels.are_there().then_some(&started);
+        let mut incoming = Incoming::new(main, terms, counter, observer).with_channels(over_channels);
+        let taken = incoming.run(&mut answering);
+        channels.finish();
+        taken
+    });
+    // A channel that failed is the reason for whatever else went wrong.
+    let tail = taken.map_err(|error| match channels.failure() {
+        Some(cause) => cause.at(error.side, error.state),
+        None => error,
+    })?;
     Ok((tail, answering.sink))
+}
+
+/// Channels whose threads end with a scope.
+struct Started<'scope, 'env> {
+    channels: &'scope Receivers<'scope>,
+    scope: &'scope Scope<'scope, 'env>,
+}
+
+impl PageChannels for Started<'_, '_> {
+    fn start(&self, blocks: &[Block], page_size: u64) {
+        self.channels.start(self.scope, blocks, page_size);
+    }
+    fn synchronise(&self) -> Result<(), Cause> {
+        self.channels.synchronise()
+    }
 }
 
 impl<S: Sink> Sink for Answering<'_, S> {

@@ -149,9 +149,6 @@ impl Interop {
                 if vmig.is_none() && !route.is_without_vmig() {
                     return Outcome::Skipped(miette!("nothing would be left of it without vmig"));
                 }
-                if vmig.is_some() && route.multifd > 0 {
-                    return Outcome::Skipped(miette!("vmig takes no multifd channels yet"));
-                }
                 self.attempt(name, case, &path, |dir, qemus| {
                     relay::run(route, case, dir, qemus, vmig.as_deref())
                 })

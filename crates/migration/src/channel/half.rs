@@ -73,6 +73,13 @@ impl ReadHalf {
         self.turn.set_patience(patience);
     }
 
+    /// What breaks reading off, and nothing else of the channel or of others.
+    pub fn breaker(&mut self) -> Cancel {
+        let breaker = self.turn.cancel.child();
+        self.turn.cancel = breaker.clone();
+        breaker
+    }
+
     /// The next bytes, which the next [`read`](Read::read) gives again: fewer only at the end.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use vmstate::{ErrorKind, Reader};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{Event, Observer, Side, State};
+use crate::multifd::Meetings;
 use crate::ram::RamSink;
 use crate::wire::Wire;
 
@@ -105,6 +106,22 @@ pub struct Incoming<'a, R> {
     answered: bool,
     /// RAM has ended.
     ram_ended: bool,
+    /// Pages may come over these.
+    channels: Option<&'a dyn PageChannels>,
+    /// When both sides meet, once the first section of RAM has shown it.
+    meetings: Option<Meetings>,
+}
+
+/// Pages that come over channels of their own.
+pub trait PageChannels {
+    /// The block list is there: pages can be taken.
+    fn start(&self, blocks: &[Block], page_size: u64);
+
+    /// Waits until all pages that were sent before are there.
+    ///
+    /// # Errors
+    /// If a channel failed.
+    fn synchronise(&self) -> Result<(), Cause>;
 }
 
 impl<R> std::fmt::Debug for Incoming<'_, R> {
@@ -127,7 +144,16 @@ impl<'a, R: Read> Incoming<'a, R> {
             counter,
             answered: false,
             ram_ended: false,
+            channels: None,
+            meetings: None,
         }
+    }
+
+    /// Pages may come over channels of their own.
+    #[must_use]
+    pub fn with_channels(mut self, channels: Option<&'a dyn PageChannels>) -> Self {
+        self.channels = channels;
+        self
     }
 
     /// How far it is.
@@ -193,8 +219,9 @@ impl<'a, R: Read> Incoming<'a, R> {
                         self.ram(sink, &head, *id, end)?;
                         self.ram_ended |= *kind == Kind::End;
                         // Before QEMU 8.1 nothing else shows that pages went over other channels.
-                        if self.ram_ended && self.counter.progress().normal == 0 {
-                            return Err(Cause::Multifd);
+                        let is_blank = self.counter.progress().normal == 0 && self.channels.is_none();
+                        if self.ram_ended && is_blank {
+                            return Err(Cause::NoChannels);
                         }
                     } else {
                         self.other(sink, &head, *id, end)?;
@@ -237,6 +264,11 @@ impl<'a, R: Read> Incoming<'a, R> {
         self.pass(sink, end)?;
         self.decoder.get_or_insert_with(|| Decoder::new(self.page_size, Layout::default()));
         self.records(sink, head)?;
+        if let Some(channels) = self.channels
+            && *self.meetings.get_or_insert(Meetings::Section) == Meetings::Section
+        {
+            channels.synchronise()?;
+        }
         let ((), end) = self.wire.look("the footer of a section of RAM", |input| expect_footer(input, id))?;
         self.pass(sink, end)
     }

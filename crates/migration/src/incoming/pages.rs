@@ -9,6 +9,7 @@ use vmstate::stream::Head;
 use super::{Incoming, Sink};
 use crate::error::Cause;
 use crate::event::{Event, Side};
+use crate::multifd::Meetings;
 use crate::ram::{Content, Page};
 
 /// The most pages that are handed on at once.
@@ -45,7 +46,10 @@ impl<R: Read> Incoming<'_, R> {
                 End::Batch => {}
                 End::Wait => self.wire.fill("the end of a section of RAM")?,
                 End::Blocks => self.list(sink, head)?,
-                End::Flush => return Err(Cause::Multifd),
+                End::Flush => {
+                    self.meetings.get_or_insert(Meetings::Flush);
+                    self.channels.ok_or(Cause::NoChannels)?.synchronise()?;
+                }
                 End::Section => return Ok(()),
             }
         }
@@ -93,6 +97,9 @@ impl<R: Read> Incoming<'_, R> {
     fn list(&mut self, sink: &mut impl Sink, head: &Head) -> Result<(), Cause> {
         let blocks = self.decoder.as_ref().map(Decoder::blocks).unwrap_or_default();
         self.counter.start(blocks, self.page_size);
+        if let Some(channels) = self.channels {
+            channels.start(blocks, self.page_size);
+        }
         sink.blocks(head, blocks, self.page_size)
     }
 

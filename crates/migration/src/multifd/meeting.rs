@@ -25,12 +25,14 @@ struct State {
     /// Why one will not come any more.
     failure: Option<Cause>,
     has_failed: bool,
+    /// Channels that were closed after they had come to a meeting.
+    left: usize,
     over: bool,
 }
 
 impl Meeting {
     pub(super) fn new() -> Self {
-        let state = State { arrived: 0, met: 0, failure: None, has_failed: false, over: false };
+        let state = State { arrived: 0, met: 0, failure: None, has_failed: false, left: 0, over: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -41,12 +43,14 @@ impl Meeting {
     /// The main channel waits until all `channels` have come, and lets them go on.
     pub(super) fn hold(&self, channels: usize, cancel: &Cancel) -> Result<(), Cause> {
         let mut state = self.lock();
-        while state.arrived < channels && !state.has_failed && !cancel.is_cancelled() {
+        let comes = |state: &State| !state.has_failed && state.left == 0 && !cancel.is_cancelled();
+        while state.arrived < channels && comes(&state) {
             state = self.wait(state);
         }
-        if state.has_failed || cancel.is_cancelled() {
+        if !comes(&state) {
             let failure = state.failure.take();
-            return Err(failure.unwrap_or_else(|| Cause::Multifd("a channel has failed".to_owned())));
+            let closed = || Cause::Multifd("a channel was closed before RAM was complete".to_owned());
+            return Err(failure.unwrap_or_else(closed));
         }
         state.arrived = 0;
         state.met += 1;
@@ -66,11 +70,19 @@ impl Meeting {
         state.met != meeting
     }
 
+    /// A channel has nothing more, and had come to the last meeting.
+    pub(super) fn leave(&self) {
+        self.lock().left += 1;
+        self.changed.notify_all();
+    }
+
     /// A channel will not come any more.
     pub(super) fn fail(&self, cause: Cause) {
         let mut state = self.lock();
-        state.has_failed = true;
-        state.failure.get_or_insert(cause);
+        // What comes after a failure comes of it.
+        if !std::mem::replace(&mut state.has_failed, true) {
+            state.failure = Some(cause);
+        }
         self.changed.notify_all();
     }
 

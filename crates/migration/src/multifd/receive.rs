@@ -1,6 +1,7 @@
 //! Taking pages from multifd channels: a thread for each.
 
 use std::io::{self, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
 use vmstate::ram::{Block, PageAddress};
@@ -14,37 +15,35 @@ use crate::error::Cause;
 use crate::ram::{Content, Page, RamSink};
 
 /// The channels of a guest that arrives.
-#[derive(Debug)]
 pub(crate) struct Receivers<'a> {
     meeting: Meeting,
-    /// Ends the channels alone.
+    /// Breaks off everything with the source: the main channel may wait for what a broken one keeps it from sending.
     cancel: Cancel,
-    /// Breaks the main channel, which may wait for what a broken channel keeps the source from sending.
-    main: Cancel,
+    /// Each breaks one of the channels off.
+    breakers: Mutex<Vec<Cancel>>,
     ram: &'a dyn RamSink,
     counter: &'a Counter,
     count: usize,
-    channels: std::sync::Mutex<Vec<Channel>>,
-}
-
-impl std::fmt::Debug for dyn RamSink + '_ {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RamSink")
-    }
+    channels: Mutex<Vec<Channel>>,
+    /// The numbers of those that have said which they are.
+    known: Mutex<Vec<u8>>,
 }
 
 impl<'a> Receivers<'a> {
-    /// Channels that are there and not looked at yet. `cancel` is that of their settings, `main` that of the main
-    /// channel.
+    /// Channels that are there and not looked at yet. `cancel` is that of all channels of the source.
     pub(crate) fn new(
         channels: Vec<Channel>,
         cancel: Cancel,
-        main: Cancel,
         ram: &'a dyn RamSink,
         counter: &'a Counter,
     ) -> Self {
         let (count, meeting) = (channels.len(), Meeting::new());
-        Self { meeting, cancel, main, ram, counter, count, channels: channels.into() }
+        Self { meeting, cancel, breakers: Mutex::default(), ram, counter, count, channels: channels.into(), known: Mutex::default() }
+    }
+
+    /// No channels but the main one.
+    pub(crate) fn none(ram: &'a dyn RamSink, counter: &'a Counter) -> Self {
+        Self::new(Vec::new(), Cancel::new(), ram, counter)
     }
 
     /// Whether there are any.
@@ -59,11 +58,13 @@ impl<'a> Receivers<'a> {
         blocks: &[Block],
         page_size: u64,
     ) {
-        let channels = self.channels.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
-        for channel in channels {
+        for channel in std::mem::take(&mut *lock(&self.channels)) {
             let blocks = blocks.to_vec();
+            let (mut read, write) = channel.split();
+            lock(&self.breakers).push(read.breaker());
             scope.spawn(move || {
-                let (read, _write) = channel.split();
+                // The other half is kept: the source would see the channel end.
+                let _write = write;
                 let mut receiver = Receiver {
                     channel: read,
                     blocks,
@@ -76,7 +77,7 @@ impl<'a> Receivers<'a> {
                 };
                 if let Err(cause) = receiver.run() {
                     self.meeting.fail(cause);
-                    self.main.cancel();
+                    self.cancel.cancel();
                 }
             });
         }
@@ -90,13 +91,17 @@ impl<'a> Receivers<'a> {
     /// No more pages come. Channels that have nothing are given up.
     pub(crate) fn finish(&self) {
         self.meeting.end();
-        self.cancel.cancel();
+        lock(&self.breakers).iter().for_each(Cancel::cancel);
     }
 
     /// Why a channel failed: the reason for whatever else went wrong.
     pub(crate) fn failure(&self) -> Option<Cause> {
         self.meeting.failure()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A channel that pages come over.
@@ -124,8 +129,15 @@ impl Receiver<'_> {
         if usize::from(channel) >= self.all.count {
             return Err(at(format!("there are {} channels, expected a number below that", self.all.count)));
         }
+        let mut known = lock(&self.all.known);
+        if known.contains(&channel) {
+            return Err(at("there are two of it".to_owned()));
+        }
+        known.push(channel);
+        drop(known);
         // A channel may have nothing for as long as the guest runs.
         self.channel.set_patience(Patience::ENDLESS);
+        let mut has_met = false;
         loop {
             let mut kind = [0; KIND];
             let is_there = match self.read_whole(&mut kind) {
@@ -135,11 +147,11 @@ impl Receiver<'_> {
                 Err(error) => return Err(error),
             };
             if !is_there {
-                return if self.all.meeting.is_over() {
-                    Ok(())
-                } else {
-                    Err(at("it was closed before RAM was complete".to_owned()))
-                };
+                if has_met || self.all.meeting.is_over() {
+                    self.all.meeting.leave();
+                    return Ok(());
+                }
+                return Err(at("it was closed before RAM was complete".to_owned()));
             }
             let flags = Packet::kind(&kind).map_err(at)?;
             if flags & flag::DEVICE_STATE != 0 {
@@ -148,7 +160,8 @@ impl Receiver<'_> {
             }
             let packet = self.packet(&kind).map_err(at)?;
             self.take(&packet).map_err(at)?;
-            if flags & flag::SYNC != 0 && !self.all.meeting.attend(&self.all.cancel) {
+            has_met = flags & flag::SYNC != 0;
+            if has_met && !self.all.meeting.attend(&self.all.cancel) {
                 return Ok(());
             }
         }
@@ -156,7 +169,7 @@ impl Receiver<'_> {
 
     /// Reads the rest of a packet, and its content.
     fn packet(&mut self, kind: &[u8; KIND]) -> Result<Packet, String> {
-        let (first, rest) = self.head.split_at_mut(KIND.min(self.head.len()));
+        let (first, rest) = self.head.split_at_mut(KIND);
         first.copy_from_slice(kind);
         let closed = |error: io::Error| format!("a packet is cut: {error}");
         self.channel.read_exact(rest).map_err(closed)?;
@@ -176,6 +189,7 @@ impl Receiver<'_> {
 
     /// Hands on the pages of a packet.
     fn take(&mut self, packet: &Packet) -> Result<(), String> {
+        let compression = Compression::of_flags(packet.flags)?;
         if packet.normal.is_empty() && packet.zero.is_empty() {
             return Ok(());
         }
@@ -192,7 +206,6 @@ impl Receiver<'_> {
         let bytes = packet.normal.len() * usize::try_from(self.page_size).unwrap_or_default();
         self.pages.resize(bytes, 0);
         if !packet.normal.is_empty() {
-            let compression = Compression::of_flags(packet.flags)?;
             let inflater = match &mut self.inflater {
                 Some((known, inflater)) if *known == compression => inflater,
                 Some((known, _)) => return Err(format!("it changes from {known} to {compression}")),

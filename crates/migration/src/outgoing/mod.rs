@@ -8,14 +8,13 @@ mod line;
 mod pages;
 mod precopy;
 
-use std::io::{IoSlice, Read, Write};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::io::{Read, Write};
+use std::time::Instant;
 
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, Ram};
 use vmstate::source::Source;
-use vmstate::stream::{Command, Head, Kind, Record, Section, Stream, footer, save_start};
+use vmstate::stream::{Command, Configuration, Head, Kind, Record, Section, Stream, save_start};
 
 pub use precopy::Limits;
 pub(crate) use precopy::{Gone, Precopy};
@@ -24,10 +23,21 @@ use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{Event, Observer, Side, State};
 use crate::keep::MAPPED_RAM;
+use crate::multifd::{Compression, Meetings, Senders};
 use crate::return_path::Message;
+use line::Line;
 
 /// The value of the first ping. It shows that the return path works.
 const FIRST_PING: u32 = 1;
+
+/// How a stream goes out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// The most bytes in a second, over all channels.
+    pub bandwidth: Option<u64>,
+    /// How pages that go over channels of their own are compressed.
+    pub compression: Compression,
+}
 
 /// A stream that goes out.
 pub struct Outgoing<'a> {
@@ -65,15 +75,17 @@ impl Outgoing<'_> {
     ///
     /// # Errors
     /// If the stream is not complete, cannot be read, or the channel does not take it.
-    pub fn send(&self, channel: &mut dyn Write) -> Result<Sent, Error> {
+    pub(crate) fn send(&self, channel: &mut dyn Write, senders: Option<Senders<'_>>) -> Result<Sent, Error> {
+        let machine = self.stream.configuration.as_ref().map(Configuration::machine).unwrap_or_default();
         let mut sending = Sending {
             what: self,
-            channel,
+            line: Line::new(channel, self.counter, self.bandwidth),
             state: State::Setup,
             ram_id: None,
             ram_sent: None,
-            started: Instant::now(),
-            gone: 0,
+            senders,
+            meetings: Meetings::of_machine(&machine),
+            buffer: Vec::new(),
         };
         self.observer.event(Event::State { side: Side::Out, state: State::Setup });
         let sent = sending.all();
@@ -100,13 +112,17 @@ pub fn await_acknowledgement(channel: &mut impl Read) -> Result<(), Cause> {
 
 struct Sending<'a> {
     what: &'a Outgoing<'a>,
-    channel: &'a mut dyn Write,
+    line: Line<'a>,
     state: State,
     /// The id of RAM's sections, once they have begun.
     ram_id: Option<u32>,
     ram_sent: Option<Instant>,
-    started: Instant,
-    gone: u64,
+    /// Pages with content go over these, if there are any.
+    senders: Option<Senders<'a>>,
+    /// When the destination waits for them.
+    meetings: Meetings,
+    /// Pages on their way, kept for their room.
+    buffer: Vec<u8>,
 }
 
 impl Sending<'_> {
@@ -125,14 +141,14 @@ impl Sending<'_> {
             Head::Command(Command::OpenReturnPath).save(&mut out);
             Head::Command(Command::Ping(FIRST_PING)).save(&mut out);
         }
-        self.put(out.as_bytes())?;
+        self.line.put(out.as_bytes())?;
         for record in &stream.records {
             match record {
                 Record::Section(section) if section.is_ram() => self.ram(section)?,
                 Record::Section(section) => {
                     let mut bytes = Vec::new();
                     section.write(self.what.source, &mut bytes)?;
-                    self.put(&bytes)?;
+                    self.line.put(&bytes)?;
                 }
                 // In post-copy the devices come before the last of RAM.
                 Record::Command { command: Command::Packaged { .. }, .. } => self.pages()?,
@@ -141,7 +157,7 @@ impl Sending<'_> {
                 Record::Eof { .. } => {
                     let mut out = Writer::new();
                     Head::Eof.save(&mut out);
-                    self.put(out.as_bytes())?;
+                    self.line.put(out.as_bytes())?;
                 }
             }
         }
@@ -149,9 +165,9 @@ impl Sending<'_> {
             let mut out = Writer::new();
             description.save_head(&mut out)?;
             out.bytes(&description.json);
-            self.put(out.as_bytes())?;
+            self.line.put(out.as_bytes())?;
         }
-        self.channel.flush()?;
+        self.line.flush()?;
         let now = Instant::now();
         Ok(Sent { ram: self.ram_sent.unwrap_or(now), devices: now })
     }
@@ -165,62 +181,43 @@ impl Sending<'_> {
                 section.head().save(&mut out);
                 let blocks: Vec<_> = self.what.stream.ram.iter().flat_map(|ram| &ram.blocks).collect();
                 Encoder::block_list(&blocks.into_iter().map(unmapped).collect::<Vec<_>>(), &mut out);
-                self.end_section(section.id, out)
+                self.meet(true, &mut out)?;
+                self.line.end_section(section.id, out)
             }
             Kind::Part => self.pages(),
             Kind::End => {
                 self.pages()?;
                 self.enter(State::Device);
                 section.head().save(&mut out);
-                self.end_section(section.id, out)?;
+                self.meet(true, &mut out)?;
+                self.line.end_section(section.id, out)?;
+                if let Some(senders) = self.senders.take() {
+                    senders.finish()?;
+                }
                 self.ram_sent = Some(Instant::now());
                 Ok(())
             }
         }
     }
 
-    /// Ends a section of RAM, whose beginning is in `out`.
-    fn end_section(&mut self, id: u32, mut out: Writer) -> Result<(), Cause> {
-        Encoder::end_of_section(&mut out);
-        out.bytes(&footer(id));
-        self.put(out.as_bytes())
+    /// Has the destination wait for the pages that went over other channels, where it expects that: at the ends of
+    /// RAM, or of every section.
+    fn meet(&mut self, is_end: bool, out: &mut Writer) -> Result<(), Cause> {
+        let Some(senders) = &self.senders else { return Ok(()) };
+        match self.meetings {
+            Meetings::Section => senders.synchronise(),
+            Meetings::Flush if is_end => {
+                Encoder::multifd_flush(out);
+                senders.synchronise()
+            }
+            Meetings::Flush => Ok(()),
+        }
     }
 
     fn enter(&mut self, state: State) {
         if state > self.state {
             self.state = state;
             self.what.observer.event(Event::State { side: Side::Out, state });
-        }
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Cause> {
-        self.put_slices(&mut [IoSlice::new(bytes)])
-    }
-
-    /// Writes slices, and waits if that was too fast.
-    fn put_slices(&mut self, mut slices: &mut [IoSlice<'_>]) -> Result<(), Cause> {
-        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
-        while !slices.is_empty() {
-            match self.channel.write_vectored(slices) {
-                Ok(0) if slices.iter().all(|slice| slice.is_empty()) => break,
-                Ok(0) => return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into()),
-                Ok(written) => IoSlice::advance_slices(&mut slices, written),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.what.counter.bytes(bytes as u64);
-        self.pace(bytes as u64);
-        Ok(())
-    }
-
-    /// Keeps to the bandwidth.
-    fn pace(&mut self, bytes: u64) {
-        self.gone = self.gone.saturating_add(bytes);
-        if let Some(bandwidth) = self.what.bandwidth {
-            #[expect(clippy::cast_precision_loss, reason = "a time, not an address")]
-            let due = Duration::from_secs_f64(self.gone as f64 / bandwidth.max(1) as f64);
-            sleep(due.saturating_sub(self.started.elapsed()));
         }
     }
 

@@ -1,7 +1,5 @@
 //! The pages of a stream's RAM, each once.
 
-use std::io::IoSlice;
-
 use vmstate::ram::{Content, Encoder, PageAddress, ReadError, Run};
 use vmstate::stream::{Head, Kind};
 use vmstate::{Error, Writer};
@@ -48,23 +46,28 @@ impl Sending<'_> {
     /// Pages that follow one another.
     fn run(&mut self, part: &mut Part, block: usize, run: Run, page_size: u64) -> Result<(), Cause> {
         let at = |index: u64| PageAddress { block, offset: (run.first + index) * page_size };
-        let bytes = match run.content {
-            Content::Zero => Vec::new(),
-            Content::Data { .. } => self.read(block, run, page_size)?,
-        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let size = usize::try_from(page_size).unwrap_or(usize::MAX);
         let pages: Vec<Page<'_>> = match run.content {
             Content::Zero => {
                 (0..run.count).map(|index| Page { at: at(index), content: Sent::Zero }).collect()
             }
-            Content::Data { .. } => bytes
-                .chunks_exact(usize::try_from(page_size).unwrap_or(usize::MAX))
-                .zip(0..)
-                .map(|(bytes, index)| Page { at: at(index), content: Sent::Data(bytes) })
-                .collect(),
+            Content::Data { .. } => {
+                self.read(block, run, page_size, &mut buffer)?;
+                let pages = buffer.chunks_exact(size).zip(0..);
+                pages.map(|(bytes, index)| Page { at: at(index), content: Sent::Data(bytes) }).collect()
+            }
         };
         self.what.counter.pages(&pages);
-        self.open(part)?;
-        self.records(&mut part.encoder, &pages)?;
+        match (&mut self.senders, run.content) {
+            (Some(senders), Content::Data { .. }) => senders.pages(block, at(0).offset, &buffer, size)?,
+            _ => {
+                self.open(part)?;
+                self.line.records(&mut part.encoder, &pages)?;
+            }
+        }
+        drop(pages);
+        self.buffer = buffer;
         self.report();
         if part.batches.is_some_and(|batches| batches >= BATCHES) {
             self.close(part)?;
@@ -72,35 +75,12 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// Writes the records of pages: heads and pages side by side, without copying these.
-    fn records(&mut self, encoder: &mut Encoder, pages: &[Page<'_>]) -> Result<(), Cause> {
-        let mut heads = Writer::with_capacity(pages.len() * 9 + Encoder::LONGEST_HEAD);
-        let mut ends = Vec::with_capacity(pages.len());
-        for page in pages {
-            match page.content {
-                Sent::Data(_) => encoder.page(page.at, &mut heads),
-                Sent::Zero | Sent::Changes(_) => encoder.zero(page.at, &mut heads),
-            }
-            ends.push(heads.len());
-        }
-        let mut slices = Vec::with_capacity(pages.len() * 2);
-        let mut start = 0;
-        for (page, end) in pages.iter().zip(ends) {
-            if let Sent::Data(bytes) = page.content {
-                slices.push(IoSlice::new(heads.as_bytes().get(start..end).unwrap_or_default()));
-                slices.push(IoSlice::new(bytes));
-                start = end;
-            }
-        }
-        slices.push(IoSlice::new(heads.as_bytes().get(start..).unwrap_or_default()));
-        self.put_slices(&mut slices)
-    }
-
     /// The bytes of a run, side by side.
-    fn read(&self, block: usize, run: Run, page_size: u64) -> Result<Vec<u8>, Cause> {
-        let mut bytes = vec![0; usize::try_from(run.count * page_size).unwrap_or_default()];
-        let Some(ram) = self.stream_ram() else { return Ok(bytes) };
-        let Content::Data { offset, stride } = run.content else { return Ok(bytes) };
+    fn read(&self, block: usize, run: Run, page_size: u64, bytes: &mut Vec<u8>) -> Result<(), Cause> {
+        bytes.resize(usize::try_from(run.count * page_size).unwrap_or_default(), 0);
+        let (Some(ram), Content::Data { offset, stride }) = (self.stream_ram(), run.content) else {
+            return Ok(());
+        };
         let gap = u64::from(stride).saturating_sub(page_size);
         let is_dense = run.count == 1 || (u64::from(stride) >= page_size && gap <= LARGEST_GAP);
         if ram.xbzrle > 0 || !is_dense {
@@ -108,13 +88,13 @@ impl Sending<'_> {
                 ReadError::Stream(error) => Cause::Stream(error),
                 other => Cause::Refused(other.to_string()),
             };
-            ram.read(self.what.source, block, run.first * page_size, &mut bytes).map_err(failed)?;
-            return Ok(bytes);
+            ram.read(self.what.source, block, run.first * page_size, bytes).map_err(failed)?;
+            return Ok(());
         }
         let failed = |error: std::io::Error| Cause::Stream(Error::new(error.into(), offset));
         if gap == 0 {
-            self.what.source.read_exact_at(offset, &mut bytes).map_err(failed)?;
-            return Ok(bytes);
+            self.what.source.read_exact_at(offset, bytes).map_err(failed)?;
+            return Ok(());
         }
         let span = (run.count - 1) * u64::from(stride) + page_size;
         let mut spread = vec![0; usize::try_from(span).unwrap_or_default()];
@@ -123,7 +103,7 @@ impl Sending<'_> {
         for (page, from) in bytes.chunks_exact_mut(usize::try_from(page_size).unwrap_or(1)).zip(strides) {
             page.copy_from_slice(from.get(..page.len()).unwrap_or_default());
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Begins a section, unless one is open.
@@ -134,7 +114,7 @@ impl Sending<'_> {
                 part.batches = Some(1);
                 let mut out = Writer::new();
                 Head::More { kind: Kind::Part, id: part.id }.save(&mut out);
-                self.put(out.as_bytes())?;
+                self.line.put(out.as_bytes())?;
             }
         }
         Ok(())
@@ -142,7 +122,11 @@ impl Sending<'_> {
 
     fn close(&mut self, part: &mut Part) -> Result<(), Cause> {
         match part.batches.take() {
-            Some(_) => self.end_section(part.id, Writer::new()),
+            Some(_) => {
+                let mut out = Writer::new();
+                self.meet(false, &mut out)?;
+                self.line.end_section(part.id, out)
+            }
             None => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use clap::Args;
 use migration::channel::{Address, Cancel, Listener, Patience, Settings, Tls};
 use migration::error::{Cause, Error};
 use migration::event::{Event, Observer, Side, State, Summary};
+use migration::multifd::Compression;
 use migration::peer::Peer;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -54,6 +55,22 @@ impl Patient {
     }
 }
 
+/// Channels for pages beside the main one.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Multifd {
+    /// How many channels pages go over beside the main one: as multifd-channels at the other end
+    #[arg(long, value_name = "CHANNELS", default_value_t = 0)]
+    pub(crate) multifd: u8,
+}
+
+/// How pages that go over channels of their own are compressed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Compressed {
+    /// How pages are compressed on their channels: none, zlib or zstd, as multifd-compression at the destination
+    #[arg(long, value_name = "METHOD", default_value_t = Compression::None, requires = "multifd")]
+    pub(crate) multifd_compression: Compression,
+}
+
 /// What ends a migration from outside: an interrupt, or the end of the session.
 pub(crate) fn interrupts() -> Result<Cancel, Failure> {
     let cancel = Cancel::new();
@@ -68,6 +85,7 @@ pub(crate) fn interrupts() -> Result<Cancel, Failure> {
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {
     pub(crate) address: &'a Address,
+    pub(crate) multifd: Multifd,
     pub(crate) tls: Option<&'a PathBuf>,
     pub(crate) patient: Patient,
 }
@@ -80,7 +98,7 @@ impl Incoming<'_> {
         let settings = self.patient.settings(tls, cancel.clone());
         let mut listener = Listener::bind(self.address, &settings).map_err(at_setup(Side::In))?;
         observer.event(Event::Listening { channel: listener.address().to_string() });
-        Peer::accept(&mut listener, cancel).map_err(at_setup(Side::In))
+        Peer::accept_all(&mut listener, self.multifd.multifd, cancel).map_err(at_setup(Side::In))
     }
 }
 
@@ -88,6 +106,7 @@ impl Incoming<'_> {
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) address: &'a Address,
+    pub(crate) multifd: Multifd,
     pub(crate) tls: Option<&'a PathBuf>,
     pub(crate) hostname: Option<&'a String>,
     pub(crate) patient: Patient,
@@ -103,7 +122,7 @@ impl Outgoing<'_> {
         };
         let cancel = interrupts.child();
         let settings = self.patient.settings(tls, cancel.clone());
-        Peer::connect(self.address, &settings, cancel).map_err(at_setup(Side::Out))
+        Peer::connect_all(self.address, self.multifd.multifd, &settings, cancel).map_err(at_setup(Side::Out))
     }
 }
 

@@ -11,7 +11,7 @@ use migration::incoming::Terms;
 use migration::receive::{Form, receive};
 
 use super::{Failure, Outcome};
-use crate::live::{CheckOptions, Incoming, Patient, Watch, end, interrupts, not_kept, watched};
+use crate::live::{CheckOptions, Incoming, Multifd, Patient, Watch, end, interrupts, not_kept, watched};
 use crate::output::write_stream;
 
 /// Receive a live migration into a file
@@ -28,6 +28,7 @@ Examples:
   vmig receive unix:/run/vm.sock -o guest.mig          (source) migrate unix:/run/vm.sock
   vmig receive tcp:0.0.0.0:4444 -o guests/             into a directory, named after the moment
   vmig receive tcp::4444 -o guest.mig --tls /etc/pki/qemu
+  vmig receive tcp::4444 -o guest.mig --multifd 4      the source has multifd on, with multifd-channels 4
 
   (source) migrate_set_capability return-path on
 
@@ -38,7 +39,8 @@ pub(crate) struct Receive {
     /// The file to write, or a directory
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// Keep each page once, at a place of its own: a mapped-ram stream, as QEMU 9.0 and later load
+    /// Keep each page once, at a place of its own: a mapped-ram stream, as QEMU 9.0 and later load. So it is with
+    /// --multifd, too
     #[arg(long)]
     mapped_ram: bool,
     /// Directory with ca-cert.pem, server-cert.pem and server-key.pem; the source must show a certificate
@@ -47,6 +49,8 @@ pub(crate) struct Receive {
     /// Take a guest also from a source that gives it up before it has arrived (return-path off)
     #[arg(long)]
     unacknowledged: bool,
+    #[command(flatten)]
+    multifd: Multifd,
     #[command(flatten)]
     checks: CheckOptions,
     #[command(flatten)]
@@ -73,8 +77,10 @@ impl Receive {
         let checks = self.checks.checks(watch)?;
         let interrupts = interrupts()?;
         let (tls, patient) = (self.tls.as_ref(), self.patient);
-        let peer = Incoming { address: &self.channel, tls, patient }.accept(&interrupts, watch)?;
-        let form = if self.mapped_ram { Form::Mapped } else { Form::Verbatim };
+        let peer = Incoming { address: &self.channel, multifd: self.multifd, tls, patient }.accept(&interrupts, watch)?;
+        // Pages that come over several channels have no place in one stream as it comes.
+        let is_mapped = self.mapped_ram || self.multifd.multifd > 0;
+        let form = if is_mapped { Form::Mapped } else { Form::Verbatim };
         let is_one_way = !peer.main.is_duplex();
         let terms = Terms { unacknowledged: self.unacknowledged || is_one_way, ..Terms::default() };
         let mut temporary = Some(temporary);

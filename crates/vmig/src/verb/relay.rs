@@ -8,11 +8,14 @@ use migration::Cause;
 use migration::channel::Address;
 use migration::hold::{self, Held};
 use migration::incoming::Terms;
+use migration::outgoing::Options;
 use migration::pass;
 
 use super::send::size;
 use super::{Failure, Outcome};
-use crate::live::{CheckOptions, Incoming, Outgoing, Patient, Watch, end, interrupts, not_kept, watched};
+use crate::live::{
+    CheckOptions, Compressed, Incoming, Multifd, Outgoing, Patient, Watch, end, interrupts, not_kept, watched,
+};
 use crate::output::write_stream;
 
 /// Pass a live migration on, checked and if need be mended
@@ -30,6 +33,7 @@ Examples:
   vmig relay tcp::4444 tcp:host:4444 --onto qmp:/run/b.qmp refused if it would not load there
   vmig relay unix:a.sock unix:b.sock --repair              a guest of QEMU 5.2 with balloon page poison
   vmig relay unix:a.sock unix:b.sock --edit 0000:00:03.0/virtio-net.device.mac=52:54:00:00:00:01
+  vmig relay tcp::4444 tcp:host:4444 --multifd 4           with multifd on at both ends, multifd-channels 4
   vmig relay tcp::4444 tcp:host:4444 --tls-in /etc/pki/qemu --tls-out /etc/pki/qemu
 
 Exit status: 0 the destination has the guest; 2 it is still at the source.")]
@@ -59,6 +63,10 @@ pub(crate) struct Relay {
     #[arg(long, value_name = "BYTES", value_parser = size)]
     max_bandwidth: Option<u64>,
     #[command(flatten)]
+    multifd: Multifd,
+    #[command(flatten)]
+    compressed: Compressed,
+    #[command(flatten)]
     checks: CheckOptions,
     #[command(flatten)]
     patient: Patient,
@@ -82,20 +90,27 @@ impl Relay {
     }
 
     fn relay(&self, watch: &Watch) -> Outcome {
+        if self.mode == Mode::Stream && self.multifd.multifd > 0 && self.save.is_some() {
+            let text = "--save keeps what goes over the main channel, and with --multifd pages do not; use --mode hold";
+            return Err(Failure::NotThere(text.to_owned()));
+        }
         let checks = self.checks.checks(watch)?;
         let interrupts = interrupts()?;
         let patient = self.patient;
-        let incoming = Incoming { address: &self.source, tls: self.tls_in.as_ref(), patient };
+        let incoming = Incoming { address: &self.source, multifd: self.multifd, tls: self.tls_in.as_ref(), patient };
         let source = incoming.accept(&interrupts, watch)?;
         let (tls, hostname) = (self.tls_out.as_ref(), self.tls_hostname.as_ref());
-        let outgoing = Outgoing { address: &self.destination, tls, hostname, patient };
+        let outgoing = Outgoing { address: &self.destination, multifd: self.multifd, tls, hostname, patient };
         let destination = outgoing.connect(&interrupts)?;
         let terms = Terms::default();
         let relayed = match self.mode {
             Mode::Hold => {
-                let bandwidth = self.max_bandwidth;
+                let options = Options {
+                    bandwidth: self.max_bandwidth,
+                    compression: self.compressed.multifd_compression,
+                };
                 let mut save = |held: &Held| self.save(held);
-                hold::relay(source, destination, terms, bandwidth, &checks, &mut save, watch)
+                hold::relay(source, destination, terms, options, &checks, &mut save, watch)
             }
             Mode::Stream => {
                 let acknowledgement = patient.acknowledgement();

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use migration::channel::Address;
+use migration::outgoing::Options;
 
 use super::{Failure, Outcome};
 use crate::input::Input;
-use crate::live::{Outgoing, Patient, Watch, end, interrupts, watched};
+use crate::live::{Compressed, Multifd, Outgoing, Patient, Watch, end, interrupts, watched};
 
 /// Send a stream to a waiting QEMU
 ///
@@ -19,6 +20,7 @@ Examples:
   vmig send guest.mig unix:/run/vm.sock                  qemu-system-x86_64 … -incoming unix:/run/vm.sock
   vmig send guest.mig.zst tcp:host:4444
   vmig send disk.qcow2#before-upgrade tcp:host:4444
+  vmig send guest.mig tcp:host:4444 --multifd 4 --multifd-compression zstd
   vmig send guest.mig tcp:host:4444 --tls /etc/pki/qemu --max-bandwidth 100M
 
 Exit status: 0 the destination has the guest; 2 it has not.")]
@@ -36,6 +38,10 @@ pub(crate) struct Send {
     /// The most bytes in a second
     #[arg(long, value_name = "BYTES", value_parser = size)]
     max_bandwidth: Option<u64>,
+    #[command(flatten)]
+    multifd: Multifd,
+    #[command(flatten)]
+    compressed: Compressed,
     #[command(flatten)]
     patient: Patient,
     /// Print events and the summary as JSON, one object a line
@@ -67,9 +73,12 @@ impl Send {
         let interrupts = interrupts()?;
         let (tls, hostname) = (self.tls.as_ref(), self.tls_hostname.as_ref());
         let patient = self.patient;
-        let peer = Outgoing { address: &self.channel, tls, hostname, patient }.connect(&interrupts)?;
-        let sent =
-            migration::send::send(&input.stream, input.source.as_ref(), peer, self.max_bandwidth, watch);
+        let peer = Outgoing { address: &self.channel, multifd: self.multifd, tls, hostname, patient }.connect(&interrupts)?;
+        let options = Options {
+            bandwidth: self.max_bandwidth,
+            compression: self.compressed.multifd_compression,
+        };
+        let sent = migration::send::send(&input.stream, input.source.as_ref(), peer, options, watch);
         end(watch, sent)
     }
 }

@@ -63,6 +63,9 @@ impl<'a> Post<'a> {
 
     /// Adds what both sides of a channel have to agree on, and the host's name where the address has none.
     pub(super) fn agree(&self, command: &mut Command, connects: bool) {
+        if self.route.multifd > 0 {
+            command.args(["--multifd", &self.route.multifd.to_string()]);
+        }
         if connects && self.certificates.is_some() && self.address("").starts_with("unix:") {
             command.args(["--tls-hostname", tls::HOST]);
         }

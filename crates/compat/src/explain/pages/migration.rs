@@ -46,12 +46,12 @@ pub(super) const PAGES: &[Page] = &[
     },
     Page {
         code: Code(704),
-        title: "The source sends pages over multifd channels.",
-        meaning: "Its pages are not in the stream that arrived, so the guest is not complete.",
-        cause: "The capability multifd is on at the source.",
+        title: "Something is wrong with multifd channels.",
+        meaning: "Pages go over channels of their own, beside the main one, and those are not there or not as they should be.",
+        cause: "The capability multifd is on at one end only; the ends have another number of channels or another compression; a channel was damaged or closed. How many channels there are is not in the stream.",
         qemu: "",
-        remedy: "At the source: `migrate_set_capability multifd off`.",
-        example: "error[VM0704]: from the source, in state `setup`: the source sends pages over channels of their own (multifd), …",
+        remedy: "Give vmig as many channels as the source has (`--multifd N`, there `migrate_set_parameter multifd-channels N`), or set the capability off at the source: `migrate_set_capability multifd off`.",
+        example: "error[VM0704]: from the source, in state `setup`: the source sends pages over channels of their own (multifd): say with --multifd how many …",
     },
     Page {
         code: Code(705),

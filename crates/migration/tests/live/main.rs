@@ -1,6 +1,8 @@
 //! Guests that go through sockets: from a file, through memory and straight through, into a file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod multifd;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use migration::event::{Event, State, Summary};
 use migration::hold::{self, Held};
 use migration::incoming::Terms;
 use migration::judge::{Anything, Judge};
+use migration::outgoing::Options;
 use migration::peer::Peer;
 use migration::receive::{Form, receive};
 use migration::{Cause, Error, pass, send};
@@ -106,7 +109,7 @@ fn send_fixture(place: &Place, name: &str, bytes: Vec<u8>) -> thread::JoinHandle
     let peer = place.connect(name);
     thread::spawn(move || {
         let stream = scan(&bytes);
-        send::send(&stream, &bytes, peer, None, &nobody)
+        send::send(&stream, &bytes, peer, Options::default(), &nobody)
     })
 }
 
@@ -157,7 +160,7 @@ fn relay(
             pass::relay(from, to, options, judge.as_ref(), None, &nobody)
         } else {
             let mut save = |_: &Held| Ok(());
-            hold::relay(from, to, Terms::default(), None, judge.as_ref(), &mut save, &nobody)
+            hold::relay(from, to, Terms::default(), Options::default(), judge.as_ref(), &mut save, &nobody)
         }
     })
 }
