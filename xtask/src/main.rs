@@ -3,8 +3,10 @@
 //! `cargo xtask fetch` brings real QEMU versions and a small guest under `target/qemu`,
 //! `cargo xtask interop` carries a running guest from QEMU through vmig to QEMU,
 //! `cargo xtask faults` breaks that at every stage,
+//! `cargo xtask bench` measures it against its peers,
 //! `cargo xtask record` makes fixtures, `cargo xtask test` and `cargo xtask ci` check the tree.
 
+mod bench;
 mod cases;
 mod ci;
 mod debian;
@@ -33,6 +35,7 @@ enum Xtask {
     Fetch(fetch::Fetch),
     Interop(interop::Interop),
     Faults(faults::Faults),
+    Bench(bench::Bench),
     Record(record::Record),
     Test(ci::Test),
     Ci(ci::Ci),
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
         Xtask::Fetch(command) => command.run(),
         Xtask::Interop(command) => command.run(),
         Xtask::Faults(command) => command.run(),
+        Xtask::Bench(command) => command.run(),
         Xtask::Record(command) => command.run(),
         Xtask::Test(command) => command.run(),
         Xtask::Ci(command) => command.run(),

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::{sleep, spawn};
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
@@ -100,6 +100,25 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// Watches the most memory that it has until it ends, in KiB.
+    pub(crate) fn peak_memory(&self) -> JoinHandle<u64> {
+        let status = format!("/proc/{}/status", self.child.id());
+        spawn(move || {
+            let peak = || {
+                let status = std::fs::read_to_string(&status).ok()?;
+                let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+                peak.trim().trim_end_matches(" kB").parse().ok()
+            };
+            let mut most = 0;
+            // One that has ended has none.
+            while let Some(peak) = peak() {
+                most = most.max(peak);
+                sleep(GLANCE / 5);
+            }
+            most
+        })
     }
 
     /// Sends it a signal.

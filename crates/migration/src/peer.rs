@@ -1,10 +1,11 @@
 //! The other end of a channel.
 
+use std::io::Write;
 use std::time::Duration;
 
 use crate::channel::{Address, Cancel, Channel, Listener, Settings};
 use crate::error::Cause;
-use crate::multifd;
+use crate::multifd::{self, Initial};
 
 /// How long the channels that follow a first one may take.
 const FOLLOW: Duration = Duration::from_secs(30);
@@ -53,18 +54,33 @@ impl Peer {
         Ok(Self { main: Channel::connect(address, settings)?, others: Vec::new(), cancel })
     }
 
-    /// Connects to a peer with so many channels beside the main one, which comes first.
+    /// Connects to a peer, with channels beside the main one. Each of them says at once which it is: QEMU takes no
+    /// further channel before it knows that.
     ///
     /// # Errors
     /// If it is not there.
     pub fn connect_all(
         address: &Address,
-        others: u8,
+        others: &[Initial],
         settings: &Settings,
         cancel: Cancel,
     ) -> Result<Self, Cause> {
         let main = Channel::connect(address, settings)?;
-        let others = (0..others).map(|_| Channel::connect(address, settings));
-        Ok(Self { main, others: others.collect::<Result<_, _>>()?, cancel })
+        let connect = |initial: &Initial| {
+            let mut channel = Channel::connect(address, settings)?;
+            channel.halves().1.write_all(&initial.save())?;
+            Ok::<_, Cause>(channel)
+        };
+        let others = others.iter().map(connect).collect::<Result<_, _>>()?;
+        Ok(Self { main, others, cancel })
+    }
+
+    /// What the channels beside the main one have said of themselves, for those that go on to another peer. To be
+    /// asked for once.
+    ///
+    /// # Errors
+    /// If one says what makes no sense, or goes away.
+    pub fn initials(&mut self) -> Result<Vec<Initial>, Cause> {
+        self.others.iter_mut().map(|channel| Initial::read(channel.halves().0)).collect()
     }
 }

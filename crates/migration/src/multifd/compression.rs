@@ -166,7 +166,11 @@ impl Inflater {
                     let before = (stream.total_in(), stream.total_out());
                     let (rest, place) = (content.get(read..), room.get_mut(made..));
                     stream
-                        .decompress(rest.unwrap_or_default(), place.unwrap_or_default(), FlushDecompress::Sync)
+                        .decompress(
+                            rest.unwrap_or_default(),
+                            place.unwrap_or_default(),
+                            FlushDecompress::Sync,
+                        )
                         .map_err(|error| format!("the content of a packet is no zlib stream: {error}"))?;
                     let after = (stream.total_in(), stream.total_out());
                     read += usize::try_from(after.0 - before.0).unwrap_or_default();
@@ -213,7 +217,8 @@ mod tests {
             let mut content = Vec::new();
             for packet in 0..5_u32 {
                 let noise = |at: u32| at.wrapping_mul(0x9e37_79b9).rotate_left(at % 31).to_le_bytes()[1];
-                let pages: Vec<u8> = (0..packet * 40_000).map(|at| if packet % 2 == 0 { noise(at) } else { 7 }).collect();
+                let pages: Vec<u8> =
+                    (0..packet * 40_000).map(|at| if packet % 2 == 0 { noise(at) } else { 7 }).collect();
                 deflater.deflate(&pages, &mut content).unwrap();
                 let mut out = vec![0; pages.len()];
                 inflater.inflate(&content, &mut out).unwrap();
@@ -227,7 +232,8 @@ mod tests {
         for compression in [Compression::None, Compression::Zlib, Compression::Zstd] {
             let mut content = Vec::new();
             Deflater::new(compression).unwrap().deflate(&[0; 8192], &mut content).unwrap();
-            let mut inflate = |bytes: usize| Inflater::new(compression).unwrap().inflate(&content, &mut vec![0; bytes]);
+            let mut inflate =
+                |bytes: usize| Inflater::new(compression).unwrap().inflate(&content, &mut vec![0; bytes]);
             assert_eq!(inflate(8192), Ok(()));
             let long = inflate(4096).unwrap_err();
             assert_eq!(long, "the content of a packet is more bytes, expected 4096");

@@ -17,13 +17,17 @@
 //! The offsets are those of the pages with content, then those of the pages of zeros. A packet has room for as many
 //! as 512 KiB have pages, whatever it says and however many it has.
 
+use std::io::{ErrorKind, Read};
+
 use vmstate::{Reader, Writer};
+
+use crate::error::Cause;
 
 pub(super) const MAGIC: u32 = 0x1122_3344;
 const VERSION: u32 = 1;
 
 /// Bytes of the initial packet.
-pub(super) const INITIAL: usize = 64;
+const INITIAL: usize = 64;
 /// Bytes of a packet without its offsets.
 const HEAD: usize = 320;
 /// Bytes of a packet that tell its kind: packets of other kinds are shorter.
@@ -83,7 +87,28 @@ fn expect(what: &str, found: u32, expected: u32) -> Result<(), String> {
 }
 
 impl Initial {
-    pub(super) fn load(bytes: &[u8; INITIAL]) -> Result<Self, String> {
+    /// The first `count` channels, of no machine in particular.
+    #[must_use]
+    pub fn first(count: u8) -> Vec<Self> {
+        (0..count).map(|channel| Self { uuid: [0; 16], channel }).collect()
+    }
+
+    /// Takes it off a channel.
+    ///
+    /// # Errors
+    /// If it is none, or the channel ends before.
+    pub fn read(channel: &mut impl Read) -> Result<Self, Cause> {
+        let mut bytes = [0; INITIAL];
+        match channel.read_exact(&mut bytes) {
+            Ok(()) => Self::load(&bytes).map_err(Cause::Multifd),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Err(Cause::Multifd("a channel was closed before it said what it is".to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn load(bytes: &[u8; INITIAL]) -> Result<Self, String> {
         let mut input = Reader::new(bytes, 0);
         let read = (|| {
             let (magic, version) = (input.u32()?, input.u32()?);
@@ -95,7 +120,8 @@ impl Initial {
         Ok(Self { uuid, channel })
     }
 
-    pub(super) fn save(&self) -> Vec<u8> {
+    /// As it goes over the channel.
+    pub(crate) fn save(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(INITIAL);
         out.u32(MAGIC);
         out.u32(VERSION);

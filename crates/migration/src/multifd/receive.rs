@@ -8,7 +8,7 @@ use vmstate::ram::{Block, PageAddress};
 
 use super::compression::{Compression, Inflater};
 use super::meeting::Meeting;
-use super::packet::{INITIAL, Initial, KIND, Packet, flag, packet_bytes};
+use super::packet::{Initial, KIND, Packet, flag, packet_bytes};
 use crate::channel::{Cancel, Channel, Patience, ReadHalf};
 use crate::count::Counter;
 use crate::error::Cause;
@@ -38,7 +38,16 @@ impl<'a> Receivers<'a> {
         counter: &'a Counter,
     ) -> Self {
         let (count, meeting) = (channels.len(), Meeting::new());
-        Self { meeting, cancel, breakers: Mutex::default(), ram, counter, count, channels: channels.into(), known: Mutex::default() }
+        Self {
+            meeting,
+            cancel,
+            breakers: Mutex::default(),
+            ram,
+            counter,
+            count,
+            channels: channels.into(),
+            known: Mutex::default(),
+        }
     }
 
     /// No channels but the main one.
@@ -120,11 +129,7 @@ struct Receiver<'a> {
 
 impl Receiver<'_> {
     fn run(&mut self) -> Result<(), Cause> {
-        let mut initial = [0; INITIAL];
-        if !self.read_whole(&mut initial)? {
-            return Err(Cause::Multifd("a channel was closed before it said what it is".to_owned()));
-        }
-        let Initial { channel, .. } = Initial::load(&initial).map_err(Cause::Multifd)?;
+        let Initial { channel, .. } = Initial::read(&mut self.channel)?;
         let at = |what: String| Cause::Multifd(format!("channel {channel}: {what}"));
         if usize::from(channel) >= self.all.count {
             return Err(at(format!("there are {} channels, expected a number below that", self.all.count)));
@@ -155,7 +160,8 @@ impl Receiver<'_> {
             }
             let flags = Packet::kind(&kind).map_err(at)?;
             if flags & flag::DEVICE_STATE != 0 {
-                let what = "device state comes over it (multifd-device-state), which is not supported".to_owned();
+                let what =
+                    "device state comes over it (multifd-device-state), which is not supported".to_owned();
                 return Err(at(what));
             }
             let packet = self.packet(&kind).map_err(at)?;

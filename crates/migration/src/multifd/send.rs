@@ -9,7 +9,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use vmstate::ram::Block;
 
 use super::compression::{Compression, Deflater};
-use super::packet::{Initial, Packet, flag, most_pages};
+use super::packet::{Packet, flag, most_pages};
 use crate::channel::{Channel, WriteHalf};
 use crate::count::Counter;
 use crate::error::Cause;
@@ -56,7 +56,7 @@ pub(crate) struct Common<'a> {
 }
 
 impl<'scope> Senders<'scope> {
-    /// Begins to send over channels.
+    /// Begins to send over channels, which have said what they are.
     pub(crate) fn start(
         scope: &'scope Scope<'scope, '_>,
         channels: Vec<Channel>,
@@ -69,13 +69,13 @@ impl<'scope> Senders<'scope> {
             next: 0,
             most: most_pages(common.page_size),
         };
-        for (id, channel) in (0..).zip(channels) {
+        for channel in channels {
             let (jobs, waiting) = sync_channel(WAITING);
             senders.jobs.push(jobs);
             senders.threads.push(scope.spawn(move || {
                 // The other half is kept: a channel of which one half is closed looks like one that ends.
                 let (_read, write) = channel.split();
-                if let Err(cause) = run(id, write, &waiting, common) {
+                if let Err(cause) = run(write, &waiting, common) {
                     common.failure.lock().get_or_insert(cause);
                 }
             }));
@@ -84,10 +84,17 @@ impl<'scope> Senders<'scope> {
     }
 
     /// Sends pages of a block that lie side by side.
-    pub(crate) fn pages(&mut self, block: usize, offset: u64, bytes: &[u8], page_size: usize) -> Result<(), Cause> {
+    pub(crate) fn pages(
+        &mut self,
+        block: usize,
+        offset: u64,
+        bytes: &[u8],
+        page_size: usize,
+    ) -> Result<(), Cause> {
         let mut offset = offset;
         for packet in bytes.chunks(self.most * page_size) {
-            let offsets = (0..packet.len() / page_size).map(|index| offset + (index * page_size) as u64).collect();
+            let offsets =
+                (0..packet.len() / page_size).map(|index| offset + (index * page_size) as u64).collect();
             offset += packet.len() as u64;
             let job = Job::Pages { block, offsets, bytes: packet.to_vec() };
             let to = self.next % self.jobs.len().max(1);
@@ -125,8 +132,7 @@ impl<'scope> Senders<'scope> {
     }
 }
 
-fn run(id: u8, mut channel: WriteHalf, jobs: &Receiver<Job>, common: &Common<'_>) -> Result<(), Cause> {
-    channel.write_all(&Initial { uuid: [0; 16], channel: id }.save())?;
+fn run(mut channel: WriteHalf, jobs: &Receiver<Job>, common: &Common<'_>) -> Result<(), Cause> {
     let mut deflater = Deflater::new(common.compression).map_err(Cause::Multifd)?;
     let mut content = Vec::new();
     while let Ok(job) = jobs.recv() {

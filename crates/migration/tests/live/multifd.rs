@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use migration::multifd::Compression;
+use migration::multifd::{Compression, Initial};
 
 use super::*;
 
@@ -20,7 +20,8 @@ fn send_over(
     compression: Compression,
 ) -> thread::JoinHandle<Result<Summary, Error>> {
     let cancel = Cancel::new();
-    let peer = Peer::connect_all(&place.address(name), channels, &settings(&cancel), cancel).unwrap();
+    let peer = Peer::connect_all(&place.address(name), &Initial::first(channels), &settings(&cancel), cancel)
+        .unwrap();
     thread::spawn(move || {
         let bytes = fixture(GUEST);
         let options = Options { compression, ..Options::default() };
@@ -37,8 +38,11 @@ fn receive_over(
     let Waiting { mut listener, cancel } = place.listen(name);
     let file = File::options().read(true).write(true).create_new(true).open(place.path("guest.mig")).unwrap();
     thread::spawn(move || {
-        let peer = Peer::accept_all(&mut listener, channels, cancel)
-            .map_err(|cause| Error { state: State::Setup, side: migration::event::Side::In, cause })?;
+        let peer = Peer::accept_all(&mut listener, channels, cancel).map_err(|cause| Error {
+            state: State::Setup,
+            side: migration::event::Side::In,
+            cause,
+        })?;
         receive(peer, file, form, Terms::default(), &Anything, &mut |_| Ok(()), &nobody)
     })
 }
@@ -66,14 +70,25 @@ fn a_guest_goes_through_a_relay_over_channels() {
         let receiving = receive_over(&place, "out", 2, Form::Mapped);
         let Waiting { mut listener, cancel } = place.listen("in");
         let out_cancel = Cancel::new();
-        let to = Peer::connect_all(&place.address("out"), 2, &settings(&out_cancel), out_cancel.clone()).unwrap();
+        let out = place.address("out");
         let relaying = thread::spawn(move || {
-            let from = Peer::accept_all(&mut listener, 2, cancel).unwrap();
+            let mut from = Peer::accept_all(&mut listener, 2, cancel).unwrap();
+            let channels = if is_stream { from.initials().unwrap() } else { Initial::first(2) };
+            let to = Peer::connect_all(&out, &channels, &settings(&out_cancel), out_cancel.clone()).unwrap();
             if is_stream {
-                let options = pass::Options { terms: Terms::default(), acknowledgement: Duration::from_secs(20) };
+                let options =
+                    pass::Options { terms: Terms::default(), acknowledgement: Duration::from_secs(20) };
                 pass::relay(from, to, options, &Anything, None, &nobody)
             } else {
-                hold::relay(from, to, Terms::default(), Options::default(), &Anything, &mut |_| Ok(()), &nobody)
+                hold::relay(
+                    from,
+                    to,
+                    Terms::default(),
+                    Options::default(),
+                    &Anything,
+                    &mut |_| Ok(()),
+                    &nobody,
+                )
             }
         });
         let sending = send_over(&place, "in", 2, Compression::Zstd);
@@ -152,7 +167,10 @@ fn damaged_channels_are_refused() {
         (|_, bytes| put(bytes, FLAGS, 8), "pages are compressed with qpl"),
         (|_, bytes| put(bytes, FLAGS, 1 << 6), "device state comes over it"),
         (|_, bytes| put(bytes, NORMAL, 129), "a packet has 129 and 0 pages of 128, at most 128"),
-        (|_, bytes| (put(bytes, NORMAL, 1), put(bytes, CONTENT, u32::MAX)).0, "a packet has 4294967295 bytes of content, at most"),
+        (
+            |_, bytes| (put(bytes, NORMAL, 1), put(bytes, CONTENT, u32::MAX)).0,
+            "a packet has 4294967295 bytes of content, at most",
+        ),
         (|_, bytes| zero_page(bytes, b"X", 0), "a packet has pages of the block X"),
         (|_, bytes| zero_page(bytes, b"pc.ram", 1), "a page at 0x1 of the block pc.ram"),
         (|_, bytes| zero_page(bytes, b"pc.ram", 1 << 40), "a page at 0x10000000000 of the block pc.ram"),

@@ -12,7 +12,7 @@ use clap::Args;
 use migration::channel::{Address, Cancel, Listener, Patience, Settings, Tls};
 use migration::error::{Cause, Error};
 use migration::event::{Event, Observer, Side, State, Summary};
-use migration::multifd::Compression;
+use migration::multifd::{Compression, Initial};
 use migration::peer::Peer;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -106,7 +106,8 @@ impl Incoming<'_> {
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) address: &'a Address,
-    pub(crate) multifd: Multifd,
+    /// Channels for pages, and what they say they are.
+    pub(crate) channels: Vec<Initial>,
     pub(crate) tls: Option<&'a PathBuf>,
     pub(crate) hostname: Option<&'a String>,
     pub(crate) patient: Patient,
@@ -122,11 +123,12 @@ impl Outgoing<'_> {
         };
         let cancel = interrupts.child();
         let settings = self.patient.settings(tls, cancel.clone());
-        Peer::connect_all(self.address, self.multifd.multifd, &settings, cancel).map_err(at_setup(Side::Out))
+        Peer::connect_all(self.address, &self.channels, &settings, cancel).map_err(at_setup(Side::Out))
     }
 }
 
-fn at_setup<C: Into<Cause>>(side: Side) -> impl Fn(C) -> Failure {
+/// What went wrong before anything was sent.
+pub(crate) fn at_setup<C: Into<Cause>>(side: Side) -> impl Fn(C) -> Failure {
     move |cause| Failure::Migration(Error { state: State::Setup, side, cause: cause.into() })
 }
 

@@ -77,7 +77,8 @@ impl Receive {
         let checks = self.checks.checks(watch)?;
         let interrupts = interrupts()?;
         let (tls, patient) = (self.tls.as_ref(), self.patient);
-        let peer = Incoming { address: &self.channel, multifd: self.multifd, tls, patient }.accept(&interrupts, watch)?;
+        let peer = Incoming { address: &self.channel, multifd: self.multifd, tls, patient }
+            .accept(&interrupts, watch)?;
         // Pages that come over several channels have no place in one stream as it comes.
         let is_mapped = self.mapped_ram || self.multifd.multifd > 0;
         let form = if is_mapped { Form::Mapped } else { Form::Verbatim };

@@ -6,15 +6,18 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use migration::Cause;
 use migration::channel::Address;
+use migration::event::Side;
 use migration::hold::{self, Held};
 use migration::incoming::Terms;
+use migration::multifd::Initial;
 use migration::outgoing::Options;
 use migration::pass;
 
 use super::send::size;
 use super::{Failure, Outcome};
 use crate::live::{
-    CheckOptions, Compressed, Incoming, Multifd, Outgoing, Patient, Watch, end, interrupts, not_kept, watched,
+    CheckOptions, Compressed, Incoming, Multifd, Outgoing, Patient, Watch, at_setup, end, interrupts,
+    not_kept, watched,
 };
 use crate::output::write_stream;
 
@@ -97,10 +100,15 @@ impl Relay {
         let checks = self.checks.checks(watch)?;
         let interrupts = interrupts()?;
         let patient = self.patient;
-        let incoming = Incoming { address: &self.source, multifd: self.multifd, tls: self.tls_in.as_ref(), patient };
-        let source = incoming.accept(&interrupts, watch)?;
+        let incoming =
+            Incoming { address: &self.source, multifd: self.multifd, tls: self.tls_in.as_ref(), patient };
+        let mut source = incoming.accept(&interrupts, watch)?;
         let (tls, hostname) = (self.tls_out.as_ref(), self.tls_hostname.as_ref());
-        let outgoing = Outgoing { address: &self.destination, multifd: self.multifd, tls, hostname, patient };
+        let channels = match self.mode {
+            Mode::Hold => Initial::first(self.multifd.multifd),
+            Mode::Stream => source.initials().map_err(at_setup(Side::In))?,
+        };
+        let outgoing = Outgoing { address: &self.destination, channels, tls, hostname, patient };
         let destination = outgoing.connect(&interrupts)?;
         let terms = Terms::default();
         let relayed = match self.mode {

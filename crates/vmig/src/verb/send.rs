@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use migration::channel::Address;
+use migration::multifd::Initial;
 use migration::outgoing::Options;
 
 use super::{Failure, Outcome};
@@ -73,11 +74,11 @@ impl Send {
         let interrupts = interrupts()?;
         let (tls, hostname) = (self.tls.as_ref(), self.tls_hostname.as_ref());
         let patient = self.patient;
-        let peer = Outgoing { address: &self.channel, multifd: self.multifd, tls, hostname, patient }.connect(&interrupts)?;
-        let options = Options {
-            bandwidth: self.max_bandwidth,
-            compression: self.compressed.multifd_compression,
-        };
+        let channels = Initial::first(self.multifd.multifd);
+        let outgoing = Outgoing { address: &self.channel, channels, tls, hostname, patient };
+        let peer = outgoing.connect(&interrupts)?;
+        let options =
+            Options { bandwidth: self.max_bandwidth, compression: self.compressed.multifd_compression };
         let sent = migration::send::send(&input.stream, input.source.as_ref(), peer, options, watch);
         end(watch, sent)
     }
