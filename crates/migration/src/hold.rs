@@ -146,6 +146,7 @@ pub(crate) fn arrive(
 
 /// Scans what was kept, and has it checked.
 pub(crate) fn judged(source: FileSource, judge: &dyn Judge, clock: &Clock<'_>) -> Result<Held, Cause> {
+    let _span = tracing::info_span!("check").entered();
     let scan = Stream::scan(&source, &mut |_| {});
     if let Some(error) = scan.stopped {
         return Err(error.into());

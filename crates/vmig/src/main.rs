@@ -13,10 +13,12 @@ mod verb;
 use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Look into, check and carry the state of virtual machines: QEMU's migration streams.
 #[derive(Debug, Parser)]
 #[command(name = "vmig", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "VMIG_LOG=info (or debug, or migration=trace) logs what happens, with times, to standard error.")]
 struct Cli {
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -47,8 +49,18 @@ enum Verb {
     Verify(verb::verify::Verify),
 }
 
+/// What is logged, beneath what is shown: `VMIG_LOG=info`, `VMIG_LOG=migration=debug`, …
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VMIG_LOG");
+    if let Ok(filter) = filter {
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        subscriber.with_span_events(FmtSpan::CLOSE).init();
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    log();
     match cli.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,

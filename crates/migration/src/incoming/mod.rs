@@ -15,6 +15,7 @@ mod tail;
 
 use std::io::Read;
 
+use tracing::{debug, debug_span, info, info_span};
 use vmstate::ram::{Block, Decoder, Layout};
 use vmstate::stream::{Command, Configuration, Following, Head, Kind, Started, footer, load_start};
 use vmstate::{ErrorKind, Reader};
@@ -168,6 +169,7 @@ impl<'a, R: Read> Incoming<'a, R> {
     /// If something is wrong with it, it uses what is not supported, or the sink cannot take it. Nothing is
     /// acknowledged then.
     pub fn run(&mut self, sink: &mut impl Sink) -> Result<Tail, Error> {
+        let _span = info_span!("incoming").entered();
         self.observer.event(Event::State { side: Side::In, state: State::Setup });
         self.follow(sink).map_err(|cause| cause.at(Side::In, self.state))
     }
@@ -182,6 +184,7 @@ impl<'a, R: Read> Incoming<'a, R> {
             let (head, end) = self.wire.look("the next section", Head::load)?;
             match &head {
                 Head::Command(command) => {
+                    debug!(?command, "command");
                     self.obey(command)?;
                     sink.command(command)?;
                     self.pass(sink, end)?;
@@ -261,6 +264,7 @@ impl<'a, R: Read> Incoming<'a, R> {
 
     /// A section of RAM, whose head ends at `end`.
     fn ram(&mut self, sink: &mut impl Sink, head: &Head, id: u32, end: u64) -> Result<(), Cause> {
+        let _span = debug_span!("ram", offset = self.wire.offset()).entered();
         self.pass(sink, end)?;
         self.decoder.get_or_insert_with(|| Decoder::new(self.page_size, Layout::default()));
         self.records(sink, head)?;
@@ -287,6 +291,7 @@ impl<'a, R: Read> Incoming<'a, R> {
                 if self.is_next(rest, offset + behind) {
                     let body = usize::try_from(from).ok().zip(usize::try_from(body_end).ok());
                     let body = body.and_then(|(from, to)| waiting.get(from..to)).unwrap_or_default().to_vec();
+                    debug!(?head, bytes = body.len(), "section");
                     sink.section(head, &body)?;
                     return self.pass(sink, offset + behind);
                 }
@@ -305,6 +310,7 @@ impl<'a, R: Read> Incoming<'a, R> {
 
     fn enter(&mut self, state: State) {
         if state > self.state {
+            info!(%state, bytes = self.wire.offset(), "state");
             self.state = state;
             self.observer.event(Event::State { side: Side::In, state });
         }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::time::Instant;
 
+use tracing::debug_span;
 use vmstate::stream::StreamDescription;
 
 use super::Incoming;
@@ -27,6 +28,7 @@ impl<R: Read> Incoming<'_, R> {
     /// Takes the tail.
     pub(super) fn tail(&mut self) -> Result<Tail, Cause> {
         self.enter(State::Device);
+        let _span = debug_span!("tail", offset = self.wire.offset()).entered();
         let limit = self.terms.held.unwrap_or(LARGEST_HELD);
         let offset = self.wire.offset();
         let mut arrivals = Vec::new();

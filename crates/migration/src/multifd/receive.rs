@@ -130,6 +130,7 @@ struct Receiver<'a> {
 impl Receiver<'_> {
     fn run(&mut self) -> Result<(), Cause> {
         let Initial { channel, .. } = Initial::read(&mut self.channel)?;
+        let _span = tracing::debug_span!("channel", channel).entered();
         let at = |what: String| Cause::Multifd(format!("channel {channel}: {what}"));
         if usize::from(channel) >= self.all.count {
             return Err(at(format!("there are {} channels, expected a number below that", self.all.count)));

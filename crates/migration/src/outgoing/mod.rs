@@ -11,6 +11,7 @@ mod precopy;
 use std::io::{Read, Write};
 use std::time::Instant;
 
+use tracing::{debug, info, info_span};
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, Ram};
 use vmstate::source::Source;
@@ -76,6 +77,7 @@ impl Outgoing<'_> {
     /// # Errors
     /// If the stream is not complete, cannot be read, or the channel does not take it.
     pub(crate) fn send(&self, channel: &mut dyn Write, senders: Option<Senders<'_>>) -> Result<Sent, Error> {
+        let _span = info_span!("outgoing").entered();
         let machine = self.stream.configuration.as_ref().map(Configuration::machine).unwrap_or_default();
         let mut sending = Sending {
             what: self,
@@ -99,8 +101,11 @@ impl Outgoing<'_> {
 /// # Errors
 /// If it says that it has not, or goes away.
 pub fn await_acknowledgement(channel: &mut impl Read) -> Result<(), Cause> {
+    let _span = info_span!("acknowledgement").entered();
     loop {
-        match Message::read(channel)? {
+        let message = Message::read(channel)?;
+        debug!(?message, "return path");
+        match message {
             Some(Message::Shut(0)) => return Ok(()),
             Some(Message::Shut(value)) => return Err(Cause::NotTaken { value }),
             Some(Message::Pong(_) | Message::SwitchoverAck) => {}
@@ -146,6 +151,7 @@ impl Sending<'_> {
             match record {
                 Record::Section(section) if section.is_ram() => self.ram(section)?,
                 Record::Section(section) => {
+                    debug!(name = section.name, bytes = section.body_bytes, "section");
                     let mut bytes = Vec::new();
                     section.write(self.what.source, &mut bytes)?;
                     self.line.put(&bytes)?;
@@ -216,6 +222,7 @@ impl Sending<'_> {
 
     fn enter(&mut self, state: State) {
         if state > self.state {
+            info!(%state, "state");
             self.state = state;
             self.what.observer.event(Event::State { side: Side::Out, state });
         }

@@ -10,6 +10,7 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::{debug_span, info, info_span};
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, PageAddress};
 use vmstate::stream::{Command, Head, Kind, StreamDescription, footer, save_start};
@@ -91,6 +92,7 @@ struct Sending<'a> {
 impl Precopy<'_> {
     /// Sends it all. The guest is stopped when this returns, whatever the outcome, unless it had not come so far.
     pub(crate) fn send(&self, channel: &mut dyn std::io::Write) -> Result<Gone, Error> {
+        let _span = info_span!("precopy").entered();
         let blocks = self.guest.blocks();
         let page_size = usize::try_from(self.guest.page_size()).unwrap_or(4096);
         let mut sending = Sending {
@@ -157,7 +159,8 @@ impl Sending<'_> {
     fn rounds(&mut self) -> Result<(), Cause> {
         let mut throttled = 0_u8;
         let mut too_fast = 0;
-        for _ in 0..self.what.limits.rounds {
+        for round in 1..=self.what.limits.rounds {
+            let _span = debug_span!("round", round, left = self.left(), throttled).entered();
             let (started, before) = (Instant::now(), self.line.gone());
             self.pages()?;
             let (took, gone) = (started.elapsed(), self.line.gone() - before);
@@ -302,6 +305,7 @@ impl Sending<'_> {
     }
 
     fn enter(&mut self, state: State) {
+        info!(%state, "state");
         self.state = state;
         self.what.observer.event(Event::State { side: Side::Out, state });
     }

@@ -38,7 +38,10 @@ pub(super) fn show(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let mut devices: Vec<&DeviceTime> = summary.device_times.iter().collect();
     devices.sort_by_key(|device| std::cmp::Reverse((device.transfer, device.bytes)));
     for device in devices.iter().take(NAMED) {
-        table.add_row([format!("    {} ({})", device.name, HumanBytes(device.bytes)), time(device.transfer)]);
+        let parts = [(device.save, "saved"), (device.load, "loaded")];
+        let parts = parts.iter().filter_map(|(part, what)| Some(format!(", {what} in {}", time((*part)?))));
+        let name = format!("    {} ({}){}", device.name, HumanBytes(device.bytes), parts.collect::<String>());
+        table.add_row([name, time(device.transfer)]);
     }
     if let Some(others) = devices.get(NAMED..).filter(|others| !others.is_empty()) {
         let sum = others.iter().map(|device| device.transfer).sum();

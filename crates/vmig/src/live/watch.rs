@@ -180,6 +180,10 @@ impl Observer for Watch {
             (Event::Warning { what }, false) => {
                 self.bar.suspend(|| anstream::eprintln!("{DOUBTFUL}warning{DOUBTFUL:#} {what}"));
             }
+            (Event::Round { gone, left, took, throttled, .. }, false) => self.bar.suspend(|| {
+                let (gone, left, took) = (HumanBytes(*gone), HumanBytes(*left), took.as_millis());
+                anstream::eprintln!("round: {gone} in {took} ms, {left} written meanwhile, throttled {throttled} %");
+            }),
             (other, false) => self.bar.suspend(|| anstream::eprintln!("{BAD}{other:?}{BAD:#}")),
         }
         if let (Event::State { state, .. }, Some(pause)) = (&event, self.pause)
