@@ -11,19 +11,25 @@
 //! | [`bus`], [`pic`] | devices in slots, and the interrupt controller |
 //! | [`guest`] | the embedded guest: drivers and workloads |
 //! | [`machine`] | all of it put together: run, stop, save, load |
+//! | [`kit`] | a machine with one of each device, in a world of disk, network and console |
+//! | [`proof`] | whether what the world saw is what the guest did |
 //! | [`host`] | a machine that runs in a thread, leaves, and arrives |
 #![forbid(unsafe_code)]
 
 pub mod bus;
 pub mod guest;
 pub mod host;
+pub mod kit;
 pub mod machine;
 pub mod map;
 pub mod pic;
+pub mod proof;
 pub mod ram;
 mod sections;
 
 pub use bus::Bus;
 pub use host::Host;
+pub use kit::{Kit, World};
 pub use machine::Machine;
+pub use proof::Proof;
 pub use ram::{Memory, Ram};

@@ -1,31 +1,21 @@
 //! Machines with all devices, and the world around them, which stays where it is when a guest moves.
 
-use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use machine::guest::blk::RECORD;
-use machine::guest::console::number;
 use machine::guest::net::peer_answer;
-use machine::guest::record::check;
 use machine::guest::{Options, Report};
-use machine::{Host, Machine, Memory};
+use machine::{Host, Kit, Machine, Proof};
 use migration::channel::{Address, Cancel, Listener, Settings};
 use migration::incoming::Terms;
 use migration::outgoing::Limits;
 use migration::peer::Peer;
-use virtio::core::Features;
-use virtio::device::blk::{BlkOptions, LiveBlk};
-use virtio::device::console::LiveConsole;
 use virtio::device::console::port::MemoryConsole;
-use virtio::device::disk::{Disk, MemoryDisk};
+use virtio::device::disk::MemoryDisk;
 use virtio::device::net::port::{Port, Switch};
-use virtio::device::net::{LiveNet, NetOptions};
-use virtio::device::rng::LiveRng;
-use virtio::live::LiveDevice;
-use virtio::transport::{LiveMmio, LivePci, TransportKind};
+use virtio::transport::TransportKind;
 
 /// How devices are offered to a guest.
 #[derive(Debug, Clone, Copy)]
@@ -65,29 +55,21 @@ impl World {
 
     /// A machine with all devices.
     pub(crate) fn machine(&self, style: Style) -> Machine {
-        let mut machine = Machine::new(RAM, style.transport).unwrap();
-        let memory = machine.ram().memory().clone();
-        let reserved = [
-            (true, Features::INDIRECT_DESC),
-            (true, Features::EVENT_IDX),
-            (style.packed, Features::RING_PACKED),
-        ];
-        let reserved = Features(reserved.iter().filter(|(on, _)| *on).map(|(_, bit)| 1_u128 << bit).sum());
-        let blk = BlkOptions { queues: 4, at_once: 3, ..BlkOptions::default() };
-        let net = NetOptions { pairs: 2, ..NetOptions::default() };
-        let devices: [Box<dyn LiveDevice<Memory>>; 4] = [
-            Box::new(LiveBlk::new(Box::new(self.disk.clone()), blk)),
-            Box::new(LiveNet::new(Box::new(self.switch.plug()), net)),
-            Box::new(LiveConsole::single(Box::new(self.console.clone()))),
-            Box::new(LiveRng::new(Ones)),
-        ];
-        for device in devices {
-            machine.plug(match style.transport {
-                TransportKind::Pci => Box::new(LivePci::new(device, memory.clone(), reserved)),
-                _ => Box::new(LiveMmio::new(device, memory.clone(), reserved)),
-            });
-        }
-        machine
+        let kit = Kit {
+            ram: RAM,
+            transport: style.transport,
+            packed: style.packed,
+            blk_queues: 4,
+            net_pairs: 2,
+            blk_at_once: 3,
+        };
+        let world = machine::World {
+            disk: Box::new(self.disk.clone()),
+            port: Box::new(self.switch.plug()),
+            console: Box::new(self.console.clone()),
+            entropy: Box::new(std::io::repeat(1)),
+        };
+        kit.build(world).unwrap()
     }
 
     /// A machine whose guest has booted.
@@ -107,40 +89,17 @@ impl World {
 
     /// Compares what the guest says it did with what is to be seen of it out here.
     pub(crate) fn verify(&self, report: &Report) {
-        assert_eq!((report.bad, report.lost_interrupts), (0, 0), "{report:?}");
         self.read_console();
         let text = String::from_utf8(self.read.lock().unwrap().clone()).unwrap();
-        // The last may still be on its way.
-        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        let lines: Vec<_> = whole.map(|line| number(line).expect(line)).collect();
-        assert_eq!(lines, (0..lines.len() as u64).collect::<Vec<_>>(), "each line once, and in order");
-        assert!(lines.len() as u64 <= report.lines && lines.len() as u64 + 8 >= report.lines, "{report:?}");
-        for queue in &report.blk {
-            assert!(queue.written > 0, "{queue:?}");
-            // A place that is being written may hold the older record or the newer.
-            for record in queue.next.saturating_sub(queue.places)..queue.written {
-                let mut bytes = vec![0; RECORD as usize];
-                let sector = queue.first_sector + record % queue.places * 8;
-                self.disk.clone().read(sector * 512, &mut bytes).unwrap();
-                let head = check(&bytes).unwrap_or_else(|| panic!("record {record} of {queue:?}"));
-                assert_eq!((head.stream.get(), head.number.get()), (queue.stream, record));
-            }
-        }
+        let proof = Proof::of(report, &mut self.disk.clone(), &text).unwrap();
+        assert_eq!(proof.problems, Vec::<String>::new(), "{report:?}");
+        assert!(proof.lines > 0 && report.blk.iter().all(|queue| queue.written > 0), "{report:?}");
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-    }
-}
-
-struct Ones;
-
-impl Read for Ones {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        buf.fill(1);
-        Ok(buf.len())
     }
 }
 

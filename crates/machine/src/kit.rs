@@ -1,0 +1,88 @@
+//! Machines put together alike: what is at both ends of a migration.
+
+use std::io::Read;
+
+use virtio::core::Features;
+use virtio::device::blk::{BlkOptions, LiveBlk};
+use virtio::device::console::LiveConsole;
+use virtio::device::console::port::ConsolePort;
+use virtio::device::disk::Disk;
+use virtio::device::net::port::Port;
+use virtio::device::net::{LiveNet, NetOptions};
+use virtio::device::rng::LiveRng;
+use virtio::live::LiveDevice;
+use virtio::transport::{LiveMmio, LivePci, TransportKind};
+
+use crate::machine::Machine;
+use crate::ram::{Memory, NoRam};
+
+/// What a machine has.
+#[derive(Debug, Clone, Copy)]
+pub struct Kit {
+    /// Bytes of RAM.
+    pub ram: u64,
+    /// How its devices are reached: memory-mapped registers or PCI.
+    pub transport: TransportKind,
+    /// Whether packed rings are offered.
+    pub packed: bool,
+    /// Queues of the block device.
+    pub blk_queues: u16,
+    /// Queue pairs of the network device.
+    pub net_pairs: u16,
+    /// Requests that the block device serves in one go: with few, some are in flight when it stops.
+    pub blk_at_once: usize,
+}
+
+/// The world around a machine.
+pub struct World {
+    /// What the disk is kept in.
+    pub disk: Box<dyn Disk>,
+    /// The network.
+    pub port: Box<dyn Port>,
+    /// Whoever reads the console.
+    pub console: Box<dyn ConsolePort>,
+    /// Where entropy comes from.
+    pub entropy: Box<dyn Read + Send>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl Kit {
+    /// A machine in a world: block, network and console device, and a source of entropy.
+    ///
+    /// # Errors
+    /// If there is not so much RAM.
+    pub fn build(&self, world: World) -> Result<Machine, NoRam> {
+        let mut machine = Machine::new(self.ram, self.transport)?;
+        let memory = machine.ram().memory().clone();
+        let packed = u128::from(self.packed) << Features::RING_PACKED;
+        let reserved = Features(1 << Features::INDIRECT_DESC | 1 << Features::EVENT_IDX | packed);
+        let blk =
+            BlkOptions { queues: self.blk_queues, at_once: self.blk_at_once, ..BlkOptions::default() };
+        let net = NetOptions { pairs: self.net_pairs, ..NetOptions::default() };
+        let devices: [Box<dyn LiveDevice<Memory>>; 4] = [
+            Box::new(LiveBlk::new(world.disk, blk)),
+            Box::new(LiveNet::new(world.port, net)),
+            Box::new(LiveConsole::single(world.console)),
+            Box::new(LiveRng::new(world.entropy)),
+        ];
+        for device in devices {
+            machine.plug(match self.transport {
+                TransportKind::Pci => Box::new(LivePci::new(device, memory.clone(), reserved)),
+                _ => Box::new(LiveMmio::new(device, memory.clone(), reserved)),
+            });
+        }
+        Ok(machine)
+    }
+
+    /// How many queues its devices have in all.
+    #[must_use]
+    pub fn queues(&self) -> u32 {
+        // Two for each pair and one for control; two of the console's port; one for entropy.
+        u32::from(self.blk_queues) + 2 * u32::from(self.net_pairs) + 1 + 2 + 1
+    }
+}

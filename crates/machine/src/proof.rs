@@ -1,0 +1,89 @@
+//! What the world has seen of a guest's work, compared with what the guest says it did: nothing is lost, nothing comes
+//! twice, nothing is damaged.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use virtio::device::disk::{Disk, SECTOR};
+
+use crate::guest::blk::RECORD;
+use crate::guest::console::number;
+use crate::guest::record::check;
+use crate::guest::report::BlkReport;
+use crate::guest::{Report, report};
+
+/// Lines that may be on their way when a guest is stopped.
+const ON_THE_WAY: u64 = 8;
+
+/// What was compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Records on the disk that are as they should be.
+    pub records: u64,
+    /// Lines on the console, each once and in order.
+    pub lines: u64,
+    /// Everything that is not as it should be, in words.
+    pub problems: Vec<String>,
+}
+
+impl Proof {
+    /// Compares what a guest that was stopped says with its disk and with what is on its console.
+    ///
+    /// # Errors
+    /// If the disk cannot be read.
+    pub fn of(report: &Report, disk: &mut dyn Disk, console: &str) -> io::Result<Self> {
+        let mut proof = Self::default();
+        proof.own_word(report);
+        for queue in &report.blk {
+            proof.disk(queue, disk)?;
+        }
+        proof.console(report, console);
+        Ok(proof)
+    }
+
+    fn own_word(&mut self, report: &report::Report) {
+        let Report { bad, lost_interrupts, .. } = report;
+        if *bad > 0 {
+            self.problems.push(format!("the guest found {bad} things that were not as they should be"));
+        }
+        if *lost_interrupts > 0 {
+            self.problems.push(format!("{lost_interrupts} interrupts did not come"));
+        }
+    }
+
+    /// Every record that was written and not replaced is there. Of a place that is being written, either record is.
+    fn disk(&mut self, queue: &BlkReport, disk: &mut dyn Disk) -> io::Result<()> {
+        let mut bytes = vec![0; RECORD as usize];
+        for record in queue.next.saturating_sub(queue.places)..queue.written {
+            let sector = queue.first_sector + record % queue.places * (u64::from(RECORD) / SECTOR);
+            disk.read(sector * SECTOR, &mut bytes)?;
+            let is_it = check(&bytes).is_some_and(|head| head.stream == queue.stream && head.number == record);
+            if is_it {
+                self.records += 1;
+            } else {
+                self.problems.push(format!(
+                    "record {record} of stream {:#x}, which was written, is not at sector {sector}",
+                    queue.stream
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn console(&mut self, report: &Report, console: &str) {
+        // The last line may still be on its way.
+        let whole = console.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        for line in whole {
+            if number(line) == Some(self.lines) {
+                self.lines += 1;
+            } else {
+                self.problems.push(format!("line {} on the console is `{line}`", self.lines));
+                return;
+            }
+        }
+        if self.lines > report.lines || self.lines + ON_THE_WAY < report.lines {
+            let (came, written) = (self.lines, report.lines);
+            self.problems.push(format!("{came} lines came of {written} that were written"));
+        }
+    }
+}
