@@ -61,8 +61,7 @@ impl Kit {
         let memory = machine.ram().memory().clone();
         let packed = u128::from(self.packed) << Features::RING_PACKED;
         let reserved = Features(1 << Features::INDIRECT_DESC | 1 << Features::EVENT_IDX | packed);
-        let blk =
-            BlkOptions { queues: self.blk_queues, at_once: self.blk_at_once, ..BlkOptions::default() };
+        let blk = BlkOptions { queues: self.blk_queues, at_once: self.blk_at_once, ..BlkOptions::default() };
         let net = NetOptions { pairs: self.net_pairs, ..NetOptions::default() };
         let devices: [Box<dyn LiveDevice<Memory>>; 4] = [
             Box::new(LiveBlk::new(world.disk, blk)),

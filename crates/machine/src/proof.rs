@@ -57,7 +57,8 @@ impl Proof {
         for record in queue.next.saturating_sub(queue.places)..queue.written {
             let sector = queue.first_sector + record % queue.places * (u64::from(RECORD) / SECTOR);
             disk.read(sector * SECTOR, &mut bytes)?;
-            let is_it = check(&bytes).is_some_and(|head| head.stream == queue.stream && head.number == record);
+            let is_it =
+                check(&bytes).is_some_and(|head| head.stream == queue.stream && head.number == record);
             if is_it {
                 self.records += 1;
             } else {

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use migration::guest::DeviceSection;
+use tracing::trace;
 use virtio::companion::{Companion, CompanionName, LoadedCompanion};
 use virtio::device::DeviceType;
 use virtio::live::{ResumeError, StopError};
@@ -89,6 +90,8 @@ impl Machine {
         let started = Instant::now();
         let path = self.bus.path(slot);
         let Some(device) = self.bus.slots.get_mut(slot) else { return Ok(Vec::new()) };
+        let name = format!("{path}/{}", device.core().device_type().section);
+        trace!(target: virtio::PROCEDURE, procedure = "save", section = name.as_str());
         let state = device.stop().map_err(|error| NotStopped { path: path.clone(), error })?;
         let kind = device.core().device_type();
         let mut out = Writer::new();
@@ -96,7 +99,7 @@ impl Machine {
         let mut description = StructDesc::new(kind.section, kind.version);
         description.fields.push(FieldDesc::new("virtio", "virtio", out.len() as u64));
         let mut sections = vec![DeviceSection {
-            name: format!("{path}/{}", kind.section),
+            name,
             instance: 0,
             version: kind.version,
             body: out.into_bytes(),
@@ -173,6 +176,7 @@ impl Machine {
     }
 
     fn load_body(&mut self, name: &str, version: u32, body: &Reader<'_>) -> Result<(), LoadError> {
+        trace!(target: virtio::PROCEDURE, procedure = "load", section = name);
         let unreadable = |error| LoadError::Section { name: name.to_owned(), error };
         match name {
             "cpu" => self.cpu = whole::<Cpu>(version, body).map_err(unreadable)?,

@@ -41,7 +41,11 @@ pub mod ring;
 pub mod save;
 pub mod section;
 pub mod shape;
+mod trace;
 pub mod transport;
+
+/// The target of events that tell of the steps of the save and load procedures ([`tracing`]).
+pub const PROCEDURE: &str = "virtio::procedure";
 
 pub use finding::{Finding, Findings, Severity};
 pub use json::JsonError;

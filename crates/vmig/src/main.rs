@@ -4,6 +4,7 @@
 //! as it is, or [`render`]ed for people.
 #![forbid(unsafe_code)]
 
+mod demo;
 mod input;
 mod live;
 mod output;
@@ -18,7 +19,9 @@ use tracing_subscriber::fmt::format::FmtSpan;
 /// Look into, check and carry the state of virtual machines: QEMU's migration streams.
 #[derive(Debug, Parser)]
 #[command(name = "vmig", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "VMIG_LOG=info (or debug, or migration=trace) logs what happens, with times, to standard error.")]
+#[command(
+    after_help = "VMIG_LOG=info (or debug, or migration=trace) logs what happens, with times, to standard error."
+)]
 struct Cli {
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -34,6 +37,9 @@ enum Verb {
     #[command(hide = true)]
     Man(verb::completions::Man),
     Decode(verb::decode::Decode),
+    Demo(verb::demo::Demo),
+    #[command(hide = true)]
+    DemoHost(demo::host::DemoHost),
     Diff(verb::diff::Diff),
     Edit(verb::edit::Edit),
     Encode(verb::encode::Encode),
@@ -60,7 +66,9 @@ fn log() {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log();
+    if !matches!(cli.verb, Verb::DemoHost(_)) {
+        log();
+    }
     match cli.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
@@ -72,6 +80,8 @@ fn main() -> ExitCode {
         Verb::Completions(verb) => verb.run(Cli::command()),
         Verb::Man(verb) => verb.run(Cli::command()),
         Verb::Decode(verb) => verb.run(),
+        Verb::Demo(verb) => verb.run(),
+        Verb::DemoHost(verb) => verb.run(),
         Verb::Diff(verb) => verb.run(),
         Verb::Edit(verb) => verb.run(),
         Verb::Encode(verb) => verb.run(),

@@ -17,6 +17,7 @@ use migration::peer::Peer;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 pub(crate) use checks::CheckOptions;
+pub(crate) use summary::time;
 pub(crate) use watch::Watch;
 
 use crate::verb::{Failure, Outcome};

@@ -53,7 +53,8 @@ pub(super) fn show(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{table}")
 }
 
-fn time(duration: Duration) -> String {
+/// A time for people.
+pub(crate) fn time(duration: Duration) -> String {
     match duration.as_millis() {
         0..10 => format!("{:.2} ms", duration.as_secs_f64() * 1e3),
         10..10_000 => format!("{} ms", duration.as_millis()),

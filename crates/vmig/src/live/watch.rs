@@ -182,7 +182,9 @@ impl Observer for Watch {
             }
             (Event::Round { gone, left, took, throttled, .. }, false) => self.bar.suspend(|| {
                 let (gone, left, took) = (HumanBytes(*gone), HumanBytes(*left), took.as_millis());
-                anstream::eprintln!("round: {gone} in {took} ms, {left} written meanwhile, throttled {throttled} %");
+                anstream::eprintln!(
+                    "round: {gone} in {took} ms, {left} written meanwhile, throttled {throttled} %"
+                );
             }),
             (other, false) => self.bar.suspend(|| anstream::eprintln!("{BAD}{other:?}{BAD:#}")),
         }

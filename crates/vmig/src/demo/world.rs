@@ -1,0 +1,79 @@
+//! What stays where it is when a guest moves: a disk image, a peer on the network that answers, and the console's end.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use machine::guest::net::peer_answer;
+use virtio::device::net::port::LONGEST_FRAME;
+
+/// Names in the world's directory.
+pub(super) const DISK: &str = "disk.img";
+pub(super) const NETWORK: &str = "network";
+pub(super) const CONSOLE: &str = "console";
+
+/// The world around the hosts.
+#[derive(Debug)]
+pub(super) struct World {
+    dir: PathBuf,
+    /// What came from the console of each host, in the order in which they came.
+    consoles: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl World {
+    /// A world in a directory, with a disk of so many bytes.
+    pub(super) fn new(dir: &Path, disk: u64) -> io::Result<Self> {
+        File::create(dir.join(DISK))?.set_len(disk)?;
+        let network = UnixDatagram::bind(dir.join(NETWORK))?;
+        thread::spawn(move || answer(&network));
+        let listener = UnixListener::bind(dir.join(CONSOLE))?;
+        let consoles = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&consoles);
+        thread::spawn(move || {
+            for (number, console) in listener.incoming().map_while(Result::ok).enumerate() {
+                lock(&all).push(Vec::new());
+                let all = Arc::clone(&all);
+                thread::spawn(move || read(console, &all, number));
+            }
+        });
+        Ok(Self { dir: dir.to_owned(), consoles })
+    }
+
+    /// Where it is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What is on the console: what came from one host after what came from the one before it.
+    pub(super) fn console(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.consoles).concat()).into_owned()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends every frame back to the host that it came from.
+fn answer(network: &UnixDatagram) {
+    let mut frame = vec![0; LONGEST_FRAME];
+    while let Ok((length, from)) = network.recv_from(&mut frame) {
+        let answer = peer_answer(frame.get(..length).unwrap_or_default());
+        if let (Some(answer), Some(path)) = (answer, from.as_pathname()) {
+            // A host that has gone misses it: the guest asks again from where it is.
+            drop(network.send_to(&answer, path));
+        }
+    }
+}
+
+fn read(mut console: impl Read, all: &Mutex<Vec<Vec<u8>>>, number: usize) {
+    let mut bytes = [0; 4096];
+    while let Ok(length @ 1..) = console.read(&mut bytes) {
+        if let Some(text) = lock(all).get_mut(number) {
+            text.extend_from_slice(bytes.get(..length).unwrap_or_default());
+        }
+    }
+}
