@@ -14,7 +14,7 @@ use vmstate::stream::{Configuration, Stream};
 
 use crate::guest::{Fault, Report};
 use crate::machine::{MACHINE, Machine, RAM_BLOCK};
-use crate::ram::{PAGE_SIZE, Ram};
+use crate::ram::{PAGE, PAGE_SIZE, Ram};
 
 /// Moments that the guest runs before others get at the machine.
 const SLICE: u32 = 32;
@@ -186,7 +186,7 @@ impl Home for Host {
 
 impl RamSink for Ram {
     fn pages(&self, pages: &[Page<'_>]) -> io::Result<()> {
-        const ZERO: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
+        const ZERO: [u8; PAGE] = [0; PAGE];
         for page in pages {
             match page.content {
                 Content::Data(bytes) => self.write(page.at.offset, bytes)?,

@@ -14,7 +14,9 @@ use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap, GuestRegionMma
 pub type Memory = GuestMemoryMmap<AtomicBitmap>;
 
 /// Bytes of a page, to which dirty bits and the stream's RAM records refer.
-pub const PAGE_SIZE: u64 = 4096;
+pub const PAGE_SIZE: u64 = PAGE as u64;
+/// The same, as the size of an array.
+pub const PAGE: usize = 4096;
 
 /// RAM of a machine: from guest address 0 on.
 #[derive(Debug, Clone)]
@@ -97,7 +99,6 @@ impl Ram {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
 

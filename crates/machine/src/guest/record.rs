@@ -52,7 +52,6 @@ pub fn check(bytes: &[u8]) -> Option<Head> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
 

@@ -232,7 +232,7 @@ mod tests {
         for compression in [Compression::None, Compression::Zlib, Compression::Zstd] {
             let mut content = Vec::new();
             Deflater::new(compression).unwrap().deflate(&[0; 8192], &mut content).unwrap();
-            let mut inflate =
+            let inflate =
                 |bytes: usize| Inflater::new(compression).unwrap().inflate(&content, &mut vec![0; bytes]);
             assert_eq!(inflate(8192), Ok(()));
             let long = inflate(4096).unwrap_err();

@@ -316,7 +316,7 @@ fn all_pages(pages: u64) -> Vec<u64> {
     let words = usize::try_from(pages.div_ceil(64)).unwrap_or_default();
     let mut bits = vec![u64::MAX; words];
     if let Some(last) = bits.last_mut()
-        && pages % 64 != 0
+        && !pages.is_multiple_of(64)
     {
         *last = (1 << (pages % 64)) - 1;
     }

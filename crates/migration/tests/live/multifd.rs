@@ -100,8 +100,11 @@ fn a_guest_goes_through_a_relay_over_channels() {
     }
 }
 
+/// What is done to the first packets of a channel, given its number.
+type Damage = fn(usize, &mut Vec<u8>);
+
 /// Passes the connections of `from` on to `to`, and damages those that pages go over.
-fn damage(place: &Place, from: &str, to: &str, count: usize, change: fn(usize, &mut Vec<u8>)) {
+fn damage(place: &Place, from: &str, to: &str, count: usize, change: Damage) {
     let listener = UnixListener::bind(place.path(from)).unwrap();
     let to = place.path(to);
     thread::spawn(move || {
@@ -133,7 +136,7 @@ fn damage(place: &Place, from: &str, to: &str, count: usize, change: fn(usize, &
 }
 
 /// What the receiving side says of damaged channels. Neither side hangs, and the source keeps its guest.
-fn refused(change: fn(usize, &mut Vec<u8>)) -> String {
+fn refused(change: Damage) -> String {
     let place = Place::new();
     let receiving = receive_over(&place, "behind", 2, Form::Mapped);
     damage(&place, "before", "behind", 3, change);
@@ -160,7 +163,7 @@ fn damaged_channels_are_refused() {
     const FLAGS: usize = INITIAL + 8;
     const NORMAL: usize = INITIAL + 16;
     const CONTENT: usize = INITIAL + 20;
-    let cases: [(fn(usize, &mut Vec<u8>), &str); 11] = [
+    let cases: [(Damage, &str); 11] = [
         (|_, bytes| put(bytes, 4, 2), "multifd: the version of the initial packet is 0x2, expected 0x1"),
         (|_, bytes| bytes[24] = 2, "multifd: channel 2: there are 2 channels, expected a number below that"),
         (|_, bytes| put(bytes, INITIAL, 7), "the magic number of a packet is 0x7, expected 0x11223344"),

@@ -34,7 +34,7 @@ const GIB: u64 = 1 << 30;
 /// range, which begins here (AMD IOMMU specification §2.1.2). The stream does not name the processor.
 const HYPERTRANSPORT: u64 = 0xfd_0000_0000;
 
-/// QEMU's machine types. Sources: `info mtree` of running machines, and QEMU's discussions of how RAM
+/// QEMU's machine types, and vmig's own. Sources: `info mtree` of running machines, and QEMU's discussions of how RAM
 /// is split; the rings of the recorded guests are where this says.
 const BOARDS: &[Board] = &[
     Board {
@@ -66,6 +66,8 @@ const BOARDS: &[Board] = &[
     },
     Board { machine: "s390-ccw-virtio-", ram: "s390.ram", base: 0, split: None },
     Board { machine: "pseries-", ram: "ppc_spapr.ram", base: 0, split: None },
+    // The machine of `vmig demo`.
+    Board { machine: "vmig-", ram: "vmig.ram", base: 0, split: None },
 ];
 
 /// Ends of the names of blocks that are no RAM, where they do not begin with a device's path.

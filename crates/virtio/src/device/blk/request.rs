@@ -93,7 +93,7 @@ pub(super) fn serve<M: GuestMemory>(
         kind::DISCARD | kind::WRITE_ZEROES => {
             writable(disk)?;
             let length = reader.remaining();
-            if length == 0 || length % SEGMENT != 0 || length / SEGMENT > MOST_SEGMENTS.into() {
+            if length == 0 || !length.is_multiple_of(SEGMENT) || length / SEGMENT > MOST_SEGMENTS.into() {
                 return Err(Failure::Status(status::IOERR));
             }
             for _ in 0..length / SEGMENT {
@@ -145,7 +145,7 @@ pub(super) fn finish<M: GuestMemory>(chain: &Chain, memory: &M, status: u8, data
 fn place(sector: u64, length: u64, disk: &dyn Disk) -> Result<u64, Failure> {
     let sectors = length.div_ceil(SECTOR);
     let is_there = sector.checked_add(sectors).is_some_and(|end| end <= disk.sectors());
-    if !is_there || length % SECTOR != 0 {
+    if !is_there || !length.is_multiple_of(SECTOR) {
         return Err(Failure::Status(status::IOERR));
     }
     Ok(sector * SECTOR)

@@ -6,7 +6,7 @@ use super::live::LivePci;
 use super::modern::PciQueue;
 use super::{NO_VECTOR, PciModernState};
 use crate::core::{Features, Status};
-use crate::live::Place;
+use crate::live::{LiveQueue, Place};
 use crate::transport::registers::{half, set_half, wide};
 
 const DEVICE_FEATURE_SELECT: u64 = 0x00;
@@ -45,7 +45,7 @@ impl<M: GuestMemory + Send> LivePci<M> {
             DEVICE_STATUS => self.core.status().0.into(),
             CONFIG_GENERATION => self.core.config_generation().into(),
             QUEUE_SELECT => self.core.queue_sel().into(),
-            QUEUE_SIZE => queue.map_or(0, |queue| queue.size()),
+            QUEUE_SIZE => queue.map_or(0, LiveQueue::size),
             QUEUE_MSIX_VECTOR => self.queue_vector(index).into(),
             QUEUE_ENABLE => written.enabled.into(),
             QUEUE_NOTIFY_OFF => self.core.queue_sel().into(),
@@ -130,10 +130,8 @@ impl<M: GuestMemory + Send> LivePci<M> {
         match select {
             0 | 1 => set_half(&mut self.modern.guest_features, select, value),
             2 | 3 if is_upper_known => {
-                let upper = self
-                    .modern
-                    .features128
-                    .get_or_insert_with(|| super::UpperFeatures { guest_features: [0; 2] });
+                let upper =
+                    self.modern.features128.get_or_insert(super::UpperFeatures { guest_features: [0; 2] });
                 set_half(&mut upper.guest_features, select - 2, value);
             }
             _ => {}
