@@ -94,7 +94,7 @@ impl Live {
             bench.qemu.version(),
             self.runs
         );
-        println!("{:40} {:>10} {:>12} {:>8} {:>10}", "", "seconds", "MiB/s", "ratio", "memory");
+        println!("{:46} {:>10} {:>12} {:>8} {:>10}", "", "seconds", "MiB/s", "ratio", "memory");
         for channel in ["unix", "tcp"] {
             let mut seconds = WAYS.map(|_| Vec::new());
             let mut memory = 0;
@@ -111,7 +111,7 @@ impl Live {
                 let rate = f64::from(u32::try_from(self.size).unwrap_or(u32::MAX)) / took;
                 let memory = if way == Way::Relay { format!("{memory} KiB") } else { String::new() };
                 let name = format!("{channel}: {}", way.words());
-                println!("{name:40} {took:>10.3} {rate:>12.0} {:>8.2} {memory:>10}", qemu / took);
+                println!("{name:46} {took:>10.3} {rate:>12.0} {:>8.2} {memory:>10}", qemu / took);
             }
         }
         Ok(())
@@ -181,7 +181,8 @@ impl Bench<'_> {
 
     fn receive(&self, address: &str, file: &Path) -> Result<Verb> {
         let mut command = self.verb("receive");
-        command.arg(address).arg("-o").arg(file);
+        // Each page at its own place, as in the memory of a QEMU.
+        command.arg(address).arg("-o").arg(file).arg("--mapped-ram");
         let mut verb = Verb::start(&mut command, self.dir, "receive")?;
         verb.listening(TO_LISTEN)?;
         Ok(verb)

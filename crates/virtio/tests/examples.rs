@@ -1,0 +1,22 @@
+//! The examples, run.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "examples are short"
+)]
+
+#[path = "../examples/accept_blk.rs"]
+mod accept_blk;
+#[path = "../examples/own_device.rs"]
+mod own_device;
+#[path = "../examples/virtio_queue.rs"]
+mod virtio_queue_device;
+
+#[test]
+fn they_do_as_they_say() {
+    own_device::run().unwrap();
+    virtio_queue_device::run().unwrap();
+    accept_blk::run().unwrap();
+}
