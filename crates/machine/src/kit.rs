@@ -81,7 +81,7 @@ impl Kit {
     /// How many queues its devices have in all.
     #[must_use]
     pub fn queues(&self) -> u32 {
-        // Two for each pair and one for control; two of the console's port; one for entropy.
-        u32::from(self.blk_queues) + 2 * u32::from(self.net_pairs) + 1 + 2 + 1
+        // Two for each pair and one for control; four of the console, two of which are for control; one for entropy.
+        u32::from(self.blk_queues) + 2 * u32::from(self.net_pairs) + 1 + 4 + 1
     }
 }

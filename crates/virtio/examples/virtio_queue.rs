@@ -38,7 +38,9 @@ fn state(queue: &Queue) -> VirtioState {
         },
         ..QueueState::new(queue.size(), queue.desc_table(), queue.avail_ring(), queue.used_ring())
     };
-    let halves = |address: u64| [u32::try_from(address & 0xffff_ffff).unwrap_or(0), u32::try_from(address >> 32).unwrap_or(0)];
+    let halves = |address: u64| {
+        [u32::try_from(address & 0xffff_ffff).unwrap_or(0), u32::try_from(address >> 32).unwrap_or(0)]
+    };
     let mut modern = MmioModernState { guest_features: halves(VERSION_1), ..MmioModernState::default() };
     let [desc, avail, used] = [queue.desc_table(), queue.avail_ring(), queue.used_ring()].map(halves);
     modern.vqs.set(0, MmioQueue { num: queue.size(), enabled: queue.ready(), desc, avail, used });

@@ -69,7 +69,7 @@ impl Demo {
             dirty_pages: 48,
             // 64 queues in all.
             blk_queues: 20,
-            net_pairs: 20,
+            net_pairs: 19,
         };
         let play = Play {
             setting,

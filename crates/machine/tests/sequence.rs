@@ -1,0 +1,131 @@
+//! Random sequences of work and moves: whatever is stopped where, nothing is lost, nothing is done twice, and order is
+//! kept. Nothing runs at the same time here, so that a sequence that fails can be made small.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+use std::io::repeat;
+
+use machine::guest::Options;
+use machine::guest::net::peer_answer;
+use machine::ram::PAGE;
+use machine::{Kit, Machine, Proof, World};
+use proptest::prelude::*;
+use virtio::device::console::port::MemoryConsole;
+use virtio::device::disk::MemoryDisk;
+use virtio::device::net::port::{Port, Switch, SwitchPort};
+use virtio::transport::TransportKind;
+
+/// What stays where it is.
+struct Around {
+    disk: MemoryDisk,
+    switch: Switch,
+    peer: SwitchPort,
+    console: MemoryConsole,
+    text: Vec<u8>,
+}
+
+impl Around {
+    fn new(console_room: usize) -> Self {
+        let switch = Switch::new();
+        let peer = switch.plug();
+        let console = MemoryConsole::new(console_room);
+        Self { disk: MemoryDisk::new(16 << 10), switch, peer, console, text: Vec::new() }
+    }
+
+    fn build(&self, kit: &Kit) -> Machine {
+        let world = World {
+            disk: Box::new(self.disk.clone()),
+            port: Box::new(self.switch.plug()),
+            console: Box::new(self.console.clone()),
+            entropy: Box::new(repeat(7)),
+        };
+        kit.build(world).unwrap()
+    }
+
+    /// Lets the guest work, and the world answer.
+    fn work(&mut self, machine: &mut Machine, moments: u32) {
+        for _ in 0..moments {
+            machine.run(1).unwrap();
+            while let Some(frame) = self.peer.receive().unwrap() {
+                if let Some(answer) = peer_answer(&frame) {
+                    self.peer.send(&answer).unwrap();
+                }
+            }
+            self.text.extend(self.console.take());
+        }
+    }
+}
+
+/// Moves a guest: its RAM page by page, and its devices through the bytes of their sections.
+fn moved(around: &Around, kit: &Kit, mut from: Machine) -> Machine {
+    let sections = from.stop().unwrap();
+    let mut to = around.build(kit);
+    let mut page = [0; PAGE];
+    for offset in (0..from.ram().bytes()).step_by(PAGE) {
+        from.ram().read(offset, &mut page).unwrap();
+        to.ram().clear(offset, &page).unwrap();
+        if page != [0; PAGE] {
+            to.ram().write(offset, &page).unwrap();
+        }
+    }
+    drop(from);
+    to.resume(&sections).unwrap();
+    to
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_wherever_it_stops(
+        pci: bool,
+        packed: bool,
+        event_idx: bool,
+        indirect: bool,
+        blk_at_once in 1_usize..6,
+        console_room in 1_usize..200,
+        work in prop::collection::vec(0_u32..300, 1..=6),
+    ) {
+        let kit = Kit {
+            ram: 8 << 20,
+            transport: if pci { TransportKind::Pci } else { TransportKind::Mmio },
+            packed,
+            blk_queues: 2,
+            net_pairs: 2,
+            blk_at_once,
+        };
+        let options = Options {
+            packed, event_idx, indirect, dirty_bytes: 64 << 10, dirty_pages: 1, period: 7,
+        };
+        let mut around = Around::new(console_room);
+        let mut machine = around.build(&kit);
+        machine.boot(options).unwrap();
+        let hops = work.len() - 1;
+        for (index, moments) in work.into_iter().enumerate() {
+            if index > 0 {
+                machine = moved(&around, &kit, machine);
+            }
+            around.work(&mut machine, moments);
+        }
+        // It still works: every part of it gets on. An answer that was on its way to a machine that is gone is lost, as
+        // on any network, and is asked for again much later.
+        let before = machine.report().unwrap();
+        for _ in 0..40 {
+            around.work(&mut machine, 20);
+        }
+        let report = machine.report().unwrap();
+        prop_assert!(report.lines > before.lines && report.entropy > before.entropy);
+        prop_assert!(report.blk.iter().zip(&before.blk).all(|(now, before)| now.written > before.written));
+        prop_assert!(report.announced <= hops as u64);
+        prop_assert_eq!(machine.broken(), vec![]);
+        prop_assert_eq!(machine.inspect_pages().unwrap(), 0);
+        let text = String::from_utf8(around.text.clone()).unwrap();
+        let proof = Proof::of(&report, &mut around.disk.clone(), &text).unwrap();
+        prop_assert_eq!(proof.problems, Vec::<String>::new());
+    }
+}
