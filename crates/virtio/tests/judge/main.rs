@@ -60,7 +60,7 @@ fn net() {
     for is_pci in [false, true] {
         let bench = Bench::new(is_pci, make());
         let mut driver = VirtIONet::<GuestRam, Registers, 16>::new(bench.registers(), 2048).unwrap();
-        let mac: [u8; 6] = driver.mac_address().into();
+        let mac = driver.mac_address();
         for round in 0..40_u8 {
             let sent = [[0xff; 6].as_slice(), &mac, &[0x88, 0xb5, round]].concat();
             driver.send(TxBuffer::from(&sent)).unwrap();
