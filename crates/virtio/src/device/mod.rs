@@ -19,6 +19,7 @@ pub mod disk;
 pub mod fs;
 pub mod gpu;
 mod in_flight;
+pub mod input;
 pub mod iommu;
 pub mod iommu_state;
 mod kind;

@@ -15,12 +15,14 @@ use virtio::device::blk::{BlkOptions, LiveBlk};
 use virtio::device::console::LiveConsole;
 use virtio::device::console::port::MemoryConsole;
 use virtio::device::disk::MemoryDisk;
+use virtio::device::input::{InputHandle, LiveInput};
 use virtio::device::net::port::{Port, Switch};
 use virtio::device::net::{LiveNet, NetOptions};
 use virtio::device::rng::LiveRng;
 use virtio::live::LiveDevice;
 use virtio_drivers::device::blk::VirtIOBlk;
 use virtio_drivers::device::console::VirtIOConsole;
+use virtio_drivers::device::input::VirtIOInput;
 use virtio_drivers::device::net::{TxBuffer, VirtIONet};
 use virtio_drivers::device::rng::VirtIORng;
 
@@ -101,6 +103,30 @@ fn console() {
         }
         driver.emergency_write(b'?').unwrap();
         assert_eq!(end.take(), b"?");
+    }
+}
+
+#[test]
+fn input() {
+    let handle = InputHandle::default();
+    let make = || -> Live { Box::new(LiveInput::keyboard(handle.clone())) };
+    for is_pci in [false, true] {
+        let bench = Bench::new(is_pci, make());
+        let mut driver = VirtIOInput::<GuestRam, Registers>::new(bench.registers()).unwrap();
+        assert_eq!(driver.name().unwrap(), "vmig virtio keyboard");
+        assert_eq!(driver.ids().unwrap().product, 1);
+        assert_eq!(driver.ev_bits(17).unwrap().as_ref(), [7]);
+        for round in 0..40_u16 {
+            handle.key(round, true);
+            if round % 10 == 3 {
+                bench.migrate(make());
+            }
+            bench.poll();
+            let event = driver.pop_pending_event().unwrap();
+            assert_eq!((event.event_type, event.code, event.value), (1, round, 1));
+            assert_eq!(driver.pop_pending_event().unwrap().event_type, 0, "the end of the group");
+            assert!(driver.pop_pending_event().is_none());
+        }
     }
 }
 

@@ -8,8 +8,10 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod balloon;
 mod bench;
 mod blk;
 mod console;
+mod input;
 mod net;
 mod rng;

@@ -1,6 +1,10 @@
 //! Memory balloon device (virtio 1.3 §5.5): section `virtio-balloon`, data `virtio-balloon-device`,
 //! version 1.
 
+mod live;
+
+pub use live::{BalloonHandle, Ballooned, KeepsAll, LiveBalloon};
+
 use serde::{Deserialize, Serialize};
 use vmstate::state::{load_subsection, next_subsection, save_subsection};
 use vmstate::{Described, Reader, Result, VmState, Writer};
