@@ -280,11 +280,16 @@ impl<'a, R: Read> Incoming<'a, R> {
     /// A section of something else. How long it is shows only in its footer.
     fn other(&mut self, sink: &mut impl Sink, head: &Head, id: u32, start: u64) -> Result<(), Cause> {
         let limit = self.terms.held.unwrap_or(LARGEST_HELD);
+        // Nothing is taken in here, so places stay as they are.
+        let offset = self.wire.offset();
+        let from = start - offset;
+        // What was searched once is not searched again when more has come.
+        let mut unsearched = from;
         loop {
-            let offset = self.wire.offset();
             let waiting = self.wire.waiting();
-            let from = start - offset;
-            let found = self.following.find_footer(&waiting, from..u64::MAX, id)?;
+            let found = self.following.find_footer(&waiting, unsearched..u64::MAX, id)?;
+            let partial = (waiting.len() as u64).saturating_sub(footer(id).len() as u64 - 1);
+            unsearched = found.unwrap_or(partial.max(unsearched));
             if let Some(body_end) = found {
                 let behind = body_end + footer(id).len() as u64;
                 let rest = waiting.get(usize::try_from(behind).unwrap_or(usize::MAX)..).unwrap_or_default();
