@@ -9,20 +9,21 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{Style, World, hop, settle};
 use machine::guest::Options;
 use virtio::transport::TransportKind;
+
+/// How long the guest works between two moves.
+const MOMENTS: u64 = 600;
 
 fn moves(style: Style) {
     let world = World::new();
     let options = Options { dirty_bytes: 8 << 20, dirty_pages: 8, ..Options::default() };
     let mut host = world.booted(style, options);
     for _ in 0..5 {
-        host = hop(&world, host, style, Duration::from_millis(100));
+        host = hop(&world, host, style, MOMENTS);
     }
-    let report = settle(&host);
+    let report = settle(&world, &host, MOMENTS);
     world.verify(&report);
     assert!(report.entropy > 0 && report.page_writes > 2048 && report.frames > 0, "{report:?}");
     assert_eq!(report.announced, 5);

@@ -108,12 +108,19 @@ fn run(host: &Arc<Host>) {
     thread::spawn(move || host.run());
 }
 
-/// Lets the guest work for a while, and moves it to another machine.
-pub(crate) fn hop(world: &World, source: Arc<Host>, style: Style, work: Duration) -> Arc<Host> {
-    for _ in 0..work.as_millis() {
+/// Lets the guest work for so many moments, however long they take.
+fn work(world: &World, host: &Host, moments: u64) {
+    let until = host.report().unwrap().ticks + moments;
+    while host.report().unwrap().ticks < until {
+        assert_eq!(host.fault(), None);
         thread::sleep(Duration::from_millis(1));
         world.read_console();
     }
+}
+
+/// Lets the guest work for a while, and moves it to another machine.
+pub(crate) fn hop(world: &World, source: Arc<Host>, style: Style, moments: u64) -> Arc<Host> {
+    work(world, &source, moments);
     let destination = Arc::new(Host::new(world.machine(style)));
     run(&destination);
     let cancel = Cancel::new();
@@ -136,8 +143,8 @@ pub(crate) fn hop(world: &World, source: Arc<Host>, style: Style, work: Duration
 }
 
 /// Lets the guest work for a little longer, stops it, and gives what it has done.
-pub(crate) fn settle(host: &Host) -> Report {
-    thread::sleep(Duration::from_millis(100));
+pub(crate) fn settle(world: &World, host: &Host, moments: u64) -> Report {
+    work(world, host, moments);
     host.pause();
     host.end();
     assert_eq!(host.fault(), None);

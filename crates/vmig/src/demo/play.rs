@@ -23,8 +23,8 @@ use crate::verb::{Failure, Outcome};
 const DISK_BYTES: u64 = 64 << 20;
 /// How long a host may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a guest that did not move is watched, to see that it goes on.
-const WATCHED: Duration = Duration::from_millis(400);
+/// How long it may take until the world has seen what there is to be seen; machines can be busy.
+const SEEN: Duration = Duration::from_secs(10);
 
 /// When something happens to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -106,8 +106,8 @@ impl Play<'_> {
                     }
                     Moved::Here => {
                         let before = world.console().len();
-                        sleep(WATCHED);
-                        show.stays(&host.name, world.console().len() > before);
+                        let goes_on = in_time(|| world.console().len() > before);
+                        show.stays(&host.name, goes_on);
                     }
                 }
             }
@@ -175,9 +175,18 @@ impl Play<'_> {
         let report: Report = serde_json::from_value(word.get("report").cloned().unwrap_or_default())?;
         let bad_pages = word.get("bad_pages").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let mut disk = FileDisk::new(std::fs::File::open(world.dir().join(DISK))?, true)?;
+        let mut proof = Proof::default();
         // The console's end may have more to read.
-        sleep(Duration::from_millis(50));
-        let mut proof = Proof::of(&report, &mut disk, &world.console())?;
+        in_time(|| match Proof::of(&report, &mut disk, &world.console()) {
+            Ok(found) => {
+                proof = found;
+                proof.problems.is_empty()
+            }
+            Err(error) => {
+                proof.problems = vec![format!("the disk image cannot be read: {error}")];
+                false
+            }
+        });
         if bad_pages > 0 {
             proof.problems.push(format!("{bad_pages} pages do not hold what was last written to them"));
         }
@@ -197,6 +206,18 @@ impl Fault {
             Self::Completed => None,
         }
     }
+}
+
+/// Waits until something is so; whether it was in time.
+fn in_time(mut is_so: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !is_so() {
+        if started.elapsed() > SEEN {
+            return false;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    true
 }
 
 fn is(word: &Value, kind: &str) -> bool {

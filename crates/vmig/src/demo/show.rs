@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -48,12 +49,12 @@ impl Show {
     pub(super) fn begins(&self, setting: &Setting, queues: u64) {
         self.object(&json!({ "word": "begins", "setting": setting, "queues": queues }));
         self.line(&format!(
-            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} network pairs and control, console, entropy; {:?} rings \
-             over {:?}; {} of RAM, of which it dirties {} again and again",
+            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} network pairs and control, console, entropy; {} rings over \
+             {}; {} of RAM, of which it dirties {} again and again",
             setting.blk_queues,
             setting.net_pairs,
-            setting.rings,
-            setting.transport,
+            word(setting.rings),
+            word(setting.transport),
             HumanBytes(setting.ram),
             HumanBytes(setting.dirty),
         ));
@@ -156,7 +157,7 @@ impl Show {
             return self.object(&json!(ended));
         }
         let Ended { report, proof, .. } = ended;
-        self.line(&format!("\n{HEADING}proof{HEADING:#}  after {} moves", ended.hops));
+        self.line(&format!("\n{HEADING}proof{HEADING:#}  after {}", moves(ended.hops)));
         let reads: u64 = report.blk.iter().map(|queue| queue.read).sum();
         let writes: u64 = report.blk.iter().map(|queue| queue.written).sum();
         for (what, text) in [
@@ -232,6 +233,15 @@ fn table(saved: &Value, loaded: &Value) -> String {
         }
     }
     table.to_string()
+}
+
+fn moves(count: u32) -> String {
+    if count == 1 { "1 move".to_owned() } else { format!("{count} moves") }
+}
+
+/// What a choice is called on the command line.
+fn word(choice: impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn number(value: &Value, pointer: &str) -> f64 {
