@@ -59,8 +59,8 @@ impl Kit {
     pub fn build(&self, world: World) -> Result<Machine, NoRam> {
         let mut machine = Machine::new(self.ram, self.transport)?;
         let memory = machine.ram().memory().clone();
-        let packed = u128::from(self.packed) << Features::RING_PACKED;
-        let reserved = Features(1 << Features::INDIRECT_DESC | 1 << Features::EVENT_IDX | packed);
+        let packed = self.packed.then_some(Features::RING_PACKED);
+        let reserved = [Features::INDIRECT_DESC, Features::EVENT_IDX].into_iter().chain(packed).collect();
         let blk = BlkOptions { queues: self.blk_queues, at_once: self.blk_at_once, ..BlkOptions::default() };
         let net = NetOptions { pairs: self.net_pairs, ..NetOptions::default() };
         let devices: [Box<dyn LiveDevice<Memory>>; 4] = [

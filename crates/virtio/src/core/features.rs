@@ -4,6 +4,7 @@
 //! state; bits 24–49 belong to rings and transport and stand here.
 
 use std::fmt;
+use std::ops::{BitAnd, BitOr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -80,6 +81,32 @@ impl Features {
     }
 }
 
+/// The set of these bits.
+impl FromIterator<u8> for Features {
+    fn from_iter<I: IntoIterator<Item = u8>>(bits: I) -> Self {
+        let bit = |bit: u8| 1_u128.checked_shl(bit.into()).unwrap_or_default();
+        Self(bits.into_iter().fold(0, |all, next| all | bit(next)))
+    }
+}
+
+/// What is in either set.
+impl BitOr for Features {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What is in both sets.
+impl BitAnd for Features {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
@@ -126,7 +153,7 @@ mod tests {
 
     #[test]
     fn names_bits() {
-        let features = Features(1 << 32 | 1 << 15 | 1 << 29 | 1 << 100);
+        let features = Features::from_iter([32, 15, 29, 100]);
         assert_eq!(features.names(&[(15, "MRG_RXBUF")]), ["MRG_RXBUF", "EVENT_IDX", "VERSION_1", "BIT_100"]);
         assert_eq!(features.to_string(), "0x10000000000000000120008000");
     }

@@ -1,7 +1,6 @@
 //! Input device as it runs (virtio 1.3 §5.8): a keyboard. Its state is in core and transport alone: [`Input`].
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_memory::GuestMemory;
@@ -129,9 +128,7 @@ impl LiveInput {
         let mut chains = Vec::new();
         for _ in group {
             let Some(chain) = queue.pop()? else {
-                for chain in chains.into_iter().rev() {
-                    queue.unpop(chain)?;
-                }
+                queue.unpop_all(chains)?;
                 return Ok(false);
             };
             chains.push(chain);
@@ -141,11 +138,7 @@ impl LiveInput {
             let mut bytes = endianness.u16_bytes(event.kind).to_vec();
             bytes.extend(endianness.u16_bytes(event.code));
             bytes.extend(endianness.u32_bytes(event.value));
-            let mut writer = chain.writer(queue.memory());
-            // It lies in memory: that was checked when the chain was taken.
-            let _ = writer.write_all(&bytes);
-            let written = writer.written();
-            queue.push(chain, written)?;
+            queue.answer(chain, &bytes)?;
         }
         Ok(true)
     }
@@ -241,10 +234,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveInput {
     fn resume(&mut self, state: DeviceState, _: &mut Context<'_, M>) -> Result<(), ResumeError> {
         match state {
             DeviceState::Input(_) => Ok(()),
-            other => {
-                let found = other.device_type().section.to_owned();
-                Err(ResumeError::Kind { found, expected: Input::TYPE.section.to_owned() })
-            }
+            other => Err(ResumeError::other_type(other.device_type(), const { &Input::TYPE })),
         }
     }
 }

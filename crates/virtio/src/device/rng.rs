@@ -49,10 +49,7 @@ impl<S: Read + Send, M: GuestMemory> LiveDevice<M> for LiveRng<S> {
             let mut entropy = vec![0; usize::try_from(chain.writable_len().min(MOST)).unwrap_or_default()];
             // A source that has nothing gives nothing: the driver asks again.
             let given = self.source.read(&mut entropy).unwrap_or_default();
-            let mut writer = chain.writer(queue.memory());
-            let _ = std::io::Write::write(&mut writer, entropy.get(..given).unwrap_or_default());
-            let written = writer.written();
-            queue.push(chain, written)?;
+            queue.answer(chain, entropy.get(..given).unwrap_or_default())?;
         }
         queue.signal()
     }

@@ -1,5 +1,7 @@
 //! What a device has while it works: guest memory, its queues, and a way to tell its driver.
 
+use std::io::Write;
+
 use vm_memory::GuestMemory;
 
 use super::device::Negotiated;
@@ -104,6 +106,26 @@ impl<'a, M: GuestMemory> ServedQueue<'a, M> {
     /// If another was taken after it.
     pub fn unpop(&mut self, chain: Chain) -> Result<(), Breakage> {
         self.attached.unpop(chain).map_err(self.broken())
+    }
+
+    /// Gives chains back unused that were taken one after the other, in that order.
+    ///
+    /// # Errors
+    /// If another was taken after them.
+    pub fn unpop_all(&mut self, chains: Vec<Chain>) -> Result<(), Breakage> {
+        chains.into_iter().rev().try_for_each(|chain| self.unpop(chain))
+    }
+
+    /// Writes into a chain, for as long as it has room, and returns it.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn answer(&mut self, chain: Chain, bytes: &[u8]) -> Result<(), Breakage> {
+        let mut writer = chain.writer(self.memory());
+        // The chain lies in memory, which was checked when it was taken: what does not fit is all that can be lost.
+        let _ = writer.write_all(bytes);
+        let written = writer.written();
+        self.push(chain, written)
     }
 
     /// Interrupts the driver, if it wants to know of what was returned.

@@ -40,8 +40,7 @@ pub struct LiveCore<M> {
 
 impl<M> std::fmt::Debug for LiveCore<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let device = f.debug_struct("LiveCore");
-        let mut device = device;
+        let mut device = f.debug_struct("LiveCore");
         device.field("status", &self.status).field("features", &self.features).finish_non_exhaustive()
     }
 }
@@ -56,7 +55,7 @@ impl<M: GuestMemory> LiveCore<M> {
         reserved: Features,
         default_endianness: Endianness,
     ) -> Self {
-        let offered = Features(device.features().0 | reserved.0);
+        let offered = device.features() | reserved;
         let queues = device.queue_sizes().into_iter().map(LiveQueue::new).collect();
         Self {
             device,
@@ -133,6 +132,13 @@ impl<M: GuestMemory> LiveCore<M> {
             self.features = features.without(unknown);
         }
         unknown == Features(0)
+    }
+
+    /// The driver writes a device status byte with `FEATURES_OK`, and so accepts these features. If not all are
+    /// offered the device does not take them (virtio 1.3 §3.1.1): the driver reads a status without that bit.
+    pub fn agree(&mut self, features: Features, status: u8) {
+        let all_offered = self.set_features(features);
+        self.set_status(if all_offered { status } else { status & !Status::FEATURES_OK });
     }
 
     /// The device status byte.

@@ -1,5 +1,6 @@
 //! What goes wrong with a device that runs, stops, or is to run again.
 
+use crate::device::DeviceType;
 use crate::ring::{RingError, StartError};
 
 /// What a driver did wrong. The device does nothing more until it is reset (virtio 1.3 §2.1.2).
@@ -69,4 +70,12 @@ pub enum ResumeError {
     /// What the device's own state says cannot be had here.
     #[error("{0}")]
     Device(String),
+}
+
+impl ResumeError {
+    /// The state of a device of another type than the one that is here.
+    #[must_use]
+    pub fn other_type(found: &DeviceType, expected: &DeviceType) -> Self {
+        Self::Kind { found: found.section.to_owned(), expected: expected.section.to_owned() }
+    }
 }

@@ -10,15 +10,19 @@ use crate::core::{Core, Features, Ring, Status};
 use crate::live::LiveQueue;
 use crate::loaded::{Loaded, StoppedDevice, VirtioState};
 use crate::ring::QueueState;
-use crate::transport::TransportState;
+use crate::transport::{ExtraState, TransportState};
 
 impl<M: GuestMemory> LiveCore<M> {
-    /// Goes on as a device that was stopped, and gives what its transport has to take up. Guest memory must be
-    /// loaded. What was notified and not served shows only in the rings: [`kick`](Self::kick) once everything runs.
+    /// Goes on as a device that was stopped, and gives what its transport has to take up: its own state, and what
+    /// the core carried for it. Guest memory must be loaded. What was notified and not served shows only in the
+    /// rings: [`kick`](Self::kick) once everything runs.
     ///
     /// # Errors
     /// If it is not such a device, or cannot run here. The device is as after a reset then.
-    pub fn resume(&mut self, stopped: StoppedDevice) -> Result<TransportState, ResumeError> {
+    pub fn resume(
+        &mut self,
+        stopped: StoppedDevice,
+    ) -> Result<(TransportState, Option<ExtraState>), ResumeError> {
         self.reset();
         let resumed = self.take_up(stopped);
         if resumed.is_err() {
@@ -36,13 +40,16 @@ impl<M: GuestMemory> LiveCore<M> {
         device.resume_companion(address, companion, &mut cx)
     }
 
-    fn take_up(&mut self, stopped: StoppedDevice) -> Result<TransportState, ResumeError> {
+    fn take_up(
+        &mut self,
+        stopped: StoppedDevice,
+    ) -> Result<(TransportState, Option<ExtraState>), ResumeError> {
         let is_broken = stopped.loaded().is_broken();
         let Loaded { state: VirtioState { transport, core, device }, features, rings, .. } =
             stopped.into_loaded();
-        let (found, expected) = (device.device_type().section, self.device_type().section);
-        if found != expected {
-            return Err(ResumeError::Kind { found: found.to_owned(), expected: expected.to_owned() });
+        let (found, expected) = (device.device_type(), self.device_type());
+        if found.section != expected.section {
+            return Err(ResumeError::other_type(found, expected));
         }
         self.take_up_queues(&core, &rings)?;
         self.take_up_registers(&core, features);
@@ -52,7 +59,7 @@ impl<M: GuestMemory> LiveCore<M> {
         }
         let (live, mut cx) = self.at_work();
         live.resume(device, &mut cx)?;
-        Ok(transport)
+        Ok((transport, core.subsections.extra_state.map(|carried| carried.extra_state)))
     }
 
     fn take_up_registers(&mut self, core: &Core, features: Features) {

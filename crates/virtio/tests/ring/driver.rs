@@ -47,7 +47,7 @@ impl Config {
             (self.indirect, Features::INDIRECT_DESC),
             (self.in_order, Features::IN_ORDER),
         ];
-        Features(bits.iter().filter(|(set, _)| *set).map(|(_, bit)| 1_u128 << bit).sum())
+        bits.into_iter().filter_map(|(is_set, bit)| is_set.then_some(bit)).collect()
     }
 }
 

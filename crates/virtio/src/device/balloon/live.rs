@@ -5,17 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use vm_memory::GuestMemory;
 
-use super::{Balloon, BalloonState};
+use super::{Balloon, BalloonState, feature};
 use crate::core::Features;
 use crate::device::{Device, DeviceState, DeviceType};
 use crate::live::{Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError};
 use crate::ring::Chain;
-
-/// What is offered (§5.5.3).
-mod feature {
-    pub(super) const STATS_VQ: u8 = 1;
-    pub(super) const DEFLATE_ON_OOM: u8 = 2;
-}
 
 /// The queues (§5.5.2).
 const INFLATE: usize = 0;
@@ -150,7 +144,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBalloon {
     }
 
     fn features(&self) -> Features {
-        Features(1 << feature::STATS_VQ | 1 << feature::DEFLATE_ON_OOM)
+        Features::from_iter([feature::STATS_VQ, feature::DEFLATE_ON_OOM])
     }
 
     fn queue_sizes(&self) -> Vec<u16> {
@@ -215,8 +209,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBalloon {
 
     fn resume(&mut self, state: DeviceState, cx: &mut Context<'_, M>) -> Result<(), ResumeError> {
         let DeviceState::Balloon(Balloon { state, .. }) = state else {
-            let found = state.device_type().section.to_owned();
-            return Err(ResumeError::Kind { found, expected: Balloon::TYPE.section.to_owned() });
+            return Err(ResumeError::other_type(state.device_type(), const { &Balloon::TYPE }));
         };
         self.num_pages = state.num_pages;
         self.handle.set_target(state.num_pages);

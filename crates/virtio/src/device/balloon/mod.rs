@@ -72,6 +72,12 @@ pub struct MisspeltPagePoison {
     pub poison_val: u32,
 }
 
+/// Features that the running device knows (§5.5.3).
+mod feature {
+    pub(super) const STATS_VQ: u8 = 1;
+    pub(super) const DEFLATE_ON_OOM: u8 = 2;
+}
+
 impl Device for Balloon {
     const TYPE: DeviceType = DeviceType {
         section: "virtio-balloon",
@@ -79,8 +85,8 @@ impl Device for Balloon {
         title: "memory balloon device",
         features: &[
             (0, "MUST_TELL_HOST"),
-            (1, "STATS_VQ"),
-            (2, "DEFLATE_ON_OOM"),
+            (feature::STATS_VQ, "STATS_VQ"),
+            (feature::DEFLATE_ON_OOM, "DEFLATE_ON_OOM"),
             (3, "FREE_PAGE_HINT"),
             (4, "PAGE_POISON"),
             (5, "PAGE_REPORTING"),

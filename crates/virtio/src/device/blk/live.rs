@@ -9,24 +9,12 @@ use vm_memory::GuestMemory;
 use vmstate::types::List;
 
 use super::request::{self, Failure, status};
-use super::{Blk, BlkRequest};
+use super::{Blk, BlkRequest, feature};
 use crate::core::Features;
 use crate::device::disk::Disk;
 use crate::device::{Device, DeviceState, DeviceType};
 use crate::live::{Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError};
 use crate::ring::Chain;
-
-/// What is offered (§5.2.3).
-mod feature {
-    pub(super) const SEG_MAX: u8 = 2;
-    pub(super) const RO: u8 = 5;
-    pub(super) const BLK_SIZE: u8 = 6;
-    pub(super) const FLUSH: u8 = 9;
-    pub(super) const CONFIG_WCE: u8 = 11;
-    pub(super) const MQ: u8 = 12;
-    pub(super) const DISCARD: u8 = 13;
-    pub(super) const WRITE_ZEROES: u8 = 14;
-}
 
 /// Where the driver chooses between write-back and write-through (§5.2.4).
 const WRITEBACK: usize = 32;
@@ -160,7 +148,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBlk {
             (!self.disk.is_read_only(), feature::DISCARD),
             (!self.disk.is_read_only(), feature::WRITE_ZEROES),
         ];
-        Features(bits.iter().filter(|(on, _)| *on).map(|(_, bit)| 1_u128 << bit).sum())
+        bits.into_iter().filter_map(|(is_on, bit)| is_on.then_some(bit)).collect()
     }
 
     fn queue_sizes(&self) -> Vec<u16> {
@@ -235,8 +223,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBlk {
 
     fn resume(&mut self, state: DeviceState, cx: &mut Context<'_, M>) -> Result<(), ResumeError> {
         let DeviceState::Blk(Blk { requests }) = state else {
-            let found = state.device_type().section.to_owned();
-            return Err(ResumeError::Kind { found, expected: Blk::TYPE.section.to_owned() });
+            return Err(ResumeError::other_type(state.device_type(), const { &Blk::TYPE }));
         };
         self.writeback = cx.has(feature::FLUSH) || cx.has(feature::CONFIG_WCE);
         for BlkRequest { queue, element } in requests.0 {

@@ -86,21 +86,33 @@ pub(super) fn queue_name(index: usize, _: usize) -> String {
     format!("requestq{}", index + 1)
 }
 
+/// Features that the running device knows (§5.2.3).
+mod feature {
+    pub(super) const SEG_MAX: u8 = 2;
+    pub(super) const RO: u8 = 5;
+    pub(super) const BLK_SIZE: u8 = 6;
+    pub(super) const FLUSH: u8 = 9;
+    pub(super) const CONFIG_WCE: u8 = 11;
+    pub(super) const MQ: u8 = 12;
+    pub(super) const DISCARD: u8 = 13;
+    pub(super) const WRITE_ZEROES: u8 = 14;
+}
+
 /// Feature bits (§5.2.3).
 pub(super) const FEATURES: &[Feature] = &[
     (0, "BARRIER"),
     (1, "SIZE_MAX"),
-    (2, "SEG_MAX"),
+    (feature::SEG_MAX, "SEG_MAX"),
     (4, "GEOMETRY"),
-    (5, "RO"),
-    (6, "BLK_SIZE"),
+    (feature::RO, "RO"),
+    (feature::BLK_SIZE, "BLK_SIZE"),
     (7, "SCSI"),
-    (9, "FLUSH"),
+    (feature::FLUSH, "FLUSH"),
     (10, "TOPOLOGY"),
-    (11, "CONFIG_WCE"),
-    (12, "MQ"),
-    (13, "DISCARD"),
-    (14, "WRITE_ZEROES"),
+    (feature::CONFIG_WCE, "CONFIG_WCE"),
+    (feature::MQ, "MQ"),
+    (feature::DISCARD, "DISCARD"),
+    (feature::WRITE_ZEROES, "WRITE_ZEROES"),
     (15, "LIFETIME"),
     (16, "SECURE_ERASE"),
     (17, "ZONED"),

@@ -4,25 +4,18 @@
 //! stays with its port, and is carried when the device stops, with how far it was read out: no byte goes twice.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::Read;
 
 use vm_memory::GuestMemory;
 
 use super::control::{Control, event};
 use super::port::ConsolePort;
-use super::{Console, PoppedElement, Port};
+use super::{Console, PoppedElement, Port, feature};
 use crate::core::Features;
 use crate::device::{Device, DeviceState, DeviceType};
 use crate::element::Element;
 use crate::live::{Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError};
 use crate::ring::Chain;
-
-/// What is offered (§5.3.3).
-mod feature {
-    pub(super) const SIZE: u8 = 0;
-    pub(super) const MULTIPORT: u8 = 1;
-    pub(super) const EMERG_WRITE: u8 = 2;
-}
 
 /// Where the driver writes a character without a queue (§5.3.4).
 const EMERG_WR: usize = 8;
@@ -170,10 +163,7 @@ impl LiveConsole {
         let mut did = false;
         while let Some(message) = self.messages.front() {
             let Some(chain) = queue.pop()? else { break };
-            let mut writer = chain.writer(queue.memory());
-            let _ = writer.write_all(&message.to_bytes(endianness));
-            let written = writer.written();
-            queue.push(chain, written)?;
+            queue.answer(chain, &message.to_bytes(endianness))?;
             self.messages.pop_front();
             did = true;
         }
@@ -225,10 +215,7 @@ impl LiveConsole {
                 queue.unpop(chain)?;
                 break;
             }
-            let mut writer = chain.writer(queue.memory());
-            let _ = writer.write_all(bytes.get(..length).unwrap_or_default());
-            let written = writer.written();
-            queue.push(chain, written)?;
+            queue.answer(chain, bytes.get(..length).unwrap_or_default())?;
             did = true;
         }
         queue.signal()?;
@@ -308,8 +295,8 @@ impl<M: GuestMemory> LiveDevice<M> for LiveConsole {
     }
 
     fn features(&self) -> Features {
-        let many = u128::from(self.ports.len() > 1) << feature::MULTIPORT;
-        Features(1 << feature::SIZE | 1 << feature::EMERG_WRITE | many)
+        let many = (self.ports.len() > 1).then_some(feature::MULTIPORT);
+        [feature::SIZE, feature::EMERG_WRITE].into_iter().chain(many).collect()
     }
 
     fn queue_sizes(&self) -> Vec<u16> {
@@ -390,8 +377,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveConsole {
 
     fn resume(&mut self, state: DeviceState, cx: &mut Context<'_, M>) -> Result<(), ResumeError> {
         let DeviceState::Console(console) = state else {
-            let found = state.device_type().section.to_owned();
-            return Err(ResumeError::Kind { found, expected: Console::TYPE.section.to_owned() });
+            return Err(ResumeError::other_type(state.device_type(), const { &Console::TYPE }));
         };
         for saved in console.ports.iter() {
             let id = usize::try_from(saved.id).unwrap_or(usize::MAX);

@@ -77,6 +77,13 @@ impl Console {
     }
 }
 
+/// Features that the running device knows (§5.3.3).
+mod feature {
+    pub(super) const SIZE: u8 = 0;
+    pub(super) const MULTIPORT: u8 = 1;
+    pub(super) const EMERG_WRITE: u8 = 2;
+}
+
 impl Device for Console {
     const TYPE: DeviceType = DeviceType {
         section: "virtio-console",
@@ -84,7 +91,11 @@ impl Device for Console {
         minimum_version: 3,
         id: 3,
         title: "console device",
-        features: &[(0, "SIZE"), (1, "MULTIPORT"), (2, "EMERG_WRITE")],
+        features: &[
+            (feature::SIZE, "SIZE"),
+            (feature::MULTIPORT, "MULTIPORT"),
+            (feature::EMERG_WRITE, "EMERG_WRITE"),
+        ],
         queue_name: |index, _| {
             let name = if index % 2 == 0 { "receiveq" } else { "transmitq" };
             match index / 2 {

@@ -1,6 +1,7 @@
 //! The control queue (virtio 1.3 §5.1.6.5): what the driver has the device change.
 
-use super::live::{ANNOUNCE, LiveNet, feature};
+use super::feature;
+use super::live::{ANNOUNCE, LiveNet};
 use crate::core::Features;
 use crate::device::Mac;
 use crate::live::Negotiated;
@@ -61,7 +62,7 @@ impl LiveNet {
             }),
             (class::GUEST_OFFLOADS, 0) => <[u8; 8]>::try_from(data).is_ok_and(|offloads| {
                 let offloads = negotiated.endianness.u64(offloads);
-                let offered = Features(negotiated.features.0 & feature::GUEST_OFFLOADS);
+                let offered = negotiated.features & feature::GUEST_OFFLOADS;
                 let is_offered = Features::from(offloads).without(offered) == Features(0);
                 if is_offered {
                     self.offloads = offloads;

@@ -1,9 +1,10 @@
 //! Frames on their way between rings and network, with the header before each (virtio 1.3 §5.1.6).
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use vm_memory::GuestMemory;
 
+use super::feature;
 use super::port::LONGEST_FRAME;
 use crate::core::Features;
 use crate::live::{Breakage, Negotiated, ServedQueue};
@@ -16,7 +17,7 @@ const NUM_BUFFERS: usize = 10;
 
 /// Bytes of the header.
 pub(super) fn header_bytes(negotiated: &Negotiated) -> usize {
-    let is_long = [Features::VERSION_1, super::live::feature::MRG_RXBUF];
+    let is_long = [Features::VERSION_1, feature::MRG_RXBUF];
     if is_long.iter().any(|&bit| negotiated.features.has(bit)) { 12 } else { 10 }
 }
 
@@ -64,23 +65,19 @@ pub(super) fn write<M: GuestMemory>(
 ) -> Result<bool, Breakage> {
     let header_bytes = header_bytes(negotiated);
     let total = (header_bytes + frame.len()) as u64;
-    let is_mergeable = negotiated.features.has(super::live::feature::MRG_RXBUF);
+    let is_mergeable = negotiated.features.has(feature::MRG_RXBUF);
     let mut chains = Vec::new();
     let mut room = 0;
     while room < total {
         let Some(chain) = queue.pop()? else {
-            for chain in chains.into_iter().rev() {
-                queue.unpop(chain)?;
-            }
+            queue.unpop_all(chains)?;
             return Ok(false);
         };
         room += chain.writable_len();
         chains.push(chain);
         if !is_mergeable && room < total {
             // One that is too long for the driver's buffers is lost, and the buffer waits for another.
-            for chain in chains.into_iter().rev() {
-                queue.unpop(chain)?;
-            }
+            queue.unpop_all(chains)?;
             return Ok(true);
         }
     }
@@ -92,14 +89,10 @@ pub(super) fn write<M: GuestMemory>(
     bytes.extend_from_slice(frame);
     let mut rest = bytes.as_slice();
     for chain in chains {
-        let mut writer = chain.writer(queue.memory());
         let length = rest.len().min(usize::try_from(chain.writable_len()).unwrap_or(usize::MAX));
         let (part, behind) = rest.split_at(length);
-        // It lies in memory: that was checked when the chain was taken.
-        let _ = writer.write_all(part);
         rest = behind;
-        let written = writer.written();
-        queue.push(chain, written)?;
+        queue.answer(chain, part)?;
     }
     Ok(true)
 }

@@ -4,31 +4,12 @@ use vm_memory::GuestMemory;
 use vmstate::types::Buffer;
 
 use super::port::{Port, addresses};
-use super::{Net, control, frames};
+use super::{Net, control, feature, frames};
 use crate::core::Features;
 use crate::device::{Device, DeviceState, DeviceType, Mac};
 use crate::live::{Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError};
 use crate::ring::Chain;
 use crate::shape::{Switch, Switches};
-
-/// What is offered (§5.1.3).
-pub(super) mod feature {
-    pub(in super::super) const CSUM: u8 = 0;
-    pub(in super::super) const GUEST_CSUM: u8 = 1;
-    pub(in super::super) const CTRL_GUEST_OFFLOADS: u8 = 2;
-    pub(in super::super) const MAC: u8 = 5;
-    pub(in super::super) const MRG_RXBUF: u8 = 15;
-    pub(in super::super) const STATUS: u8 = 16;
-    pub(in super::super) const CTRL_VQ: u8 = 17;
-    pub(in super::super) const CTRL_RX: u8 = 18;
-    pub(in super::super) const CTRL_VLAN: u8 = 19;
-    pub(in super::super) const CTRL_RX_EXTRA: u8 = 20;
-    pub(in super::super) const GUEST_ANNOUNCE: u8 = 21;
-    pub(in super::super) const MQ: u8 = 22;
-    pub(in super::super) const CTRL_MAC_ADDR: u8 = 23;
-    /// Those that the driver can switch while the device runs.
-    pub(in super::super) const GUEST_OFFLOADS: u128 = 1 << GUEST_CSUM;
-}
 
 /// Bits of the status (§5.1.4).
 pub(super) const LINK_UP: u16 = 1;
@@ -180,9 +161,7 @@ impl LiveNet {
             let mut command = vec![0; length];
             let is_read = std::io::Read::read_exact(&mut chain.reader(queue.memory()), &mut command).is_ok();
             let done = is_read && self.obey(&command, &negotiated);
-            let mut writer = chain.writer(queue.memory());
-            let _ = std::io::Write::write_all(&mut writer, &[u8::from(!done)]);
-            queue.push(chain, 1)?;
+            queue.answer(chain, &[u8::from(!done)])?;
         }
         queue.signal()
     }
@@ -208,8 +187,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveNet {
             feature::GUEST_ANNOUNCE,
             feature::CTRL_MAC_ADDR,
         ];
-        let many = u128::from(self.options.pairs > 1) << feature::MQ;
-        Features(always.iter().map(|&bit| 1_u128 << bit).sum::<u128>() | many)
+        always.into_iter().chain((self.options.pairs > 1).then_some(feature::MQ)).collect()
     }
 
     fn queue_sizes(&self) -> Vec<u16> {
@@ -237,7 +215,8 @@ impl<M: GuestMemory> LiveDevice<M> for LiveNet {
         if !cx.has(feature::CTRL_VLAN) {
             self.state.vlans = Buffer::new([0xff; 512]);
         }
-        self.offloads = u64::try_from(cx.negotiated.features.0 & feature::GUEST_OFFLOADS).unwrap_or_default();
+        self.offloads =
+            u64::try_from((cx.negotiated.features & feature::GUEST_OFFLOADS).0).unwrap_or_default();
         Ok(())
     }
 
@@ -291,8 +270,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveNet {
 
     fn resume(&mut self, state: DeviceState, cx: &mut Context<'_, M>) -> Result<(), ResumeError> {
         let DeviceState::Net(state) = state else {
-            let found = state.device_type().section.to_owned();
-            return Err(ResumeError::Kind { found, expected: Net::TYPE.section.to_owned() });
+            return Err(ResumeError::other_type(state.device_type(), const { &Net::TYPE }));
         };
         let pairs = state.curr_queue_pairs.unwrap_or(1);
         if pairs > self.options.pairs {

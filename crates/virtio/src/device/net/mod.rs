@@ -174,13 +174,34 @@ pub struct NetBackend {
     pub backend: BackendState,
 }
 
+/// Features that the running device knows (§5.1.3).
+mod feature {
+    use crate::core::Features;
+
+    pub(super) const CSUM: u8 = 0;
+    pub(super) const GUEST_CSUM: u8 = 1;
+    pub(super) const CTRL_GUEST_OFFLOADS: u8 = 2;
+    pub(super) const MAC: u8 = 5;
+    pub(super) const MRG_RXBUF: u8 = 15;
+    pub(super) const STATUS: u8 = 16;
+    pub(super) const CTRL_VQ: u8 = 17;
+    pub(super) const CTRL_RX: u8 = 18;
+    pub(super) const CTRL_VLAN: u8 = 19;
+    pub(super) const CTRL_RX_EXTRA: u8 = 20;
+    pub(super) const GUEST_ANNOUNCE: u8 = 21;
+    pub(super) const MQ: u8 = 22;
+    pub(super) const CTRL_MAC_ADDR: u8 = 23;
+    /// Those that the driver can switch while the device runs.
+    pub(super) const GUEST_OFFLOADS: Features = Features(1 << GUEST_CSUM);
+}
+
 /// Feature bits (§5.1.3).
 const FEATURES: &[Feature] = &[
-    (0, "CSUM"),
-    (1, "GUEST_CSUM"),
-    (2, "CTRL_GUEST_OFFLOADS"),
+    (feature::CSUM, "CSUM"),
+    (feature::GUEST_CSUM, "GUEST_CSUM"),
+    (feature::CTRL_GUEST_OFFLOADS, "CTRL_GUEST_OFFLOADS"),
     (3, "MTU"),
-    (5, "MAC"),
+    (feature::MAC, "MAC"),
     (6, "GSO"),
     (7, "GUEST_TSO4"),
     (8, "GUEST_TSO6"),
@@ -190,15 +211,15 @@ const FEATURES: &[Feature] = &[
     (12, "HOST_TSO6"),
     (13, "HOST_ECN"),
     (14, "HOST_UFO"),
-    (15, "MRG_RXBUF"),
-    (16, "STATUS"),
-    (17, "CTRL_VQ"),
-    (18, "CTRL_RX"),
-    (19, "CTRL_VLAN"),
-    (20, "CTRL_RX_EXTRA"),
-    (21, "GUEST_ANNOUNCE"),
-    (22, "MQ"),
-    (23, "CTRL_MAC_ADDR"),
+    (feature::MRG_RXBUF, "MRG_RXBUF"),
+    (feature::STATUS, "STATUS"),
+    (feature::CTRL_VQ, "CTRL_VQ"),
+    (feature::CTRL_RX, "CTRL_RX"),
+    (feature::CTRL_VLAN, "CTRL_VLAN"),
+    (feature::CTRL_RX_EXTRA, "CTRL_RX_EXTRA"),
+    (feature::GUEST_ANNOUNCE, "GUEST_ANNOUNCE"),
+    (feature::MQ, "MQ"),
+    (feature::CTRL_MAC_ADDR, "CTRL_MAC_ADDR"),
     (50, "DEVICE_STATS"),
     (51, "HASH_TUNNEL"),
     (52, "VQ_NOTF_COAL"),

@@ -26,7 +26,7 @@ impl<M: GuestMemory> LiveMmio<M> {
     /// A modern device (register layout version 2), which offers these features beside those of its type.
     #[must_use]
     pub fn new(device: Box<dyn LiveDevice<M>>, memory: M, reserved: Features) -> Self {
-        let reserved = Features(reserved.0 | 1 << Features::VERSION_1);
+        let reserved = reserved | Features::from_iter([Features::VERSION_1]);
         let core = LiveCore::new(device, memory, reserved, Endianness::Little);
         Self { core, state: Mmio::default(), modern: Some(MmioModernState::default()) }
     }
@@ -39,7 +39,7 @@ impl<M: GuestMemory> LiveMmio<M> {
         reserved: Features,
         endianness: Endianness,
     ) -> Self {
-        let modern_only = Features(1 << Features::VERSION_1 | 1 << Features::RING_PACKED);
+        let modern_only = Features::from_iter([Features::VERSION_1, Features::RING_PACKED]);
         let core = LiveCore::new(device, memory, reserved.without(modern_only), endianness);
         Self { core, state: Mmio::default(), modern: None }
     }
@@ -100,18 +100,12 @@ impl<M: GuestMemory> LiveMmio<M> {
                 *modern = MmioModernState::default();
             }
         }
-        let agreed = Status(status).has(Status::FEATURES_OK);
-        if let Some(modern) = &self.modern
-            && agreed
-        {
-            let [low, high] = modern.guest_features;
-            let all_offered = self.core.set_features((u64::from(low) | u64::from(high) << 32).into());
-            if !all_offered {
-                // The device does not take them (§3.1.1): the driver reads that.
-                return self.core.set_status(status & !Status::FEATURES_OK);
+        match &self.modern {
+            Some(modern) if Status(status).has(Status::FEATURES_OK) => {
+                self.core.agree(wide(modern.guest_features).into(), status);
             }
+            _ => self.core.set_status(status),
         }
-        self.core.set_status(status);
     }
 
     fn notify(&mut self, value: u32) {
@@ -218,16 +212,13 @@ impl<M: GuestMemory + Send> LiveTransport<M> for LiveMmio<M> {
     }
 
     fn resume(&mut self, stopped: StoppedDevice) -> Result<(), ResumeError> {
-        let extra = stopped.loaded().state.core.subsections.extra_state.clone();
-        let TransportState::Mmio(state) = self.core.resume(stopped)? else {
+        let (TransportState::Mmio(state), extra) = self.core.resume(stopped)? else {
             self.core.reset();
             let found = "a device on another transport".to_owned();
             return Err(ResumeError::Kind { found, expected: "virtio-mmio".to_owned() });
         };
         self.state = state;
-        if let (Some(modern), Some(ExtraState::Mmio(extra))) =
-            (&mut self.modern, extra.map(|extra| extra.extra_state))
-        {
+        if let (Some(modern), Some(ExtraState::Mmio(extra))) = (&mut self.modern, extra) {
             *modern = extra.state.unwrap_or_default();
         }
         Ok(())

@@ -144,12 +144,10 @@ impl<M: GuestMemory + Send> LivePci<M> {
             self.reset_vectors();
         }
         let agrees = Status(status).has(Status::FEATURES_OK) && !self.core.status().has(Status::FEATURES_OK);
-        let status = if agrees && !self.core.set_features(self.written_features()) {
-            // The device does not take them (§3.1.1): the driver reads that.
-            status & !Status::FEATURES_OK
+        if agrees {
+            self.core.agree(self.written_features(), status);
         } else {
-            status
-        };
-        self.core.set_status(status);
+            self.core.set_status(status);
+        }
     }
 }

@@ -46,7 +46,7 @@ impl<M: GuestMemory + Send> LivePci<M> {
     /// A device with so many vectors; with none it has no MSI-X, and interrupts by its line.
     #[must_use]
     pub fn with_vectors(device: Box<dyn LiveDevice<M>>, memory: M, reserved: Features, vectors: u16) -> Self {
-        let reserved = Features(reserved.0 | 1 << Features::VERSION_1);
+        let reserved = reserved | Features::from_iter([Features::VERSION_1]);
         let vectors = vectors.min(MOST_VECTORS);
         let layout = Layout::new(device.device_type(), vectors);
         let core = LiveCore::new(device, memory, reserved, Endianness::Little);
@@ -334,13 +334,12 @@ impl<M: GuestMemory + Send> LiveTransport<M> for LivePci<M> {
     }
 
     fn resume(&mut self, stopped: StoppedDevice) -> Result<(), ResumeError> {
-        let extra = stopped.loaded().state.core.subsections.extra_state.clone();
-        let TransportState::Pci(pci) = self.core.resume(stopped)? else {
+        let (TransportState::Pci(pci), extra) = self.core.resume(stopped)? else {
             self.core.reset();
             let found = "a device on another transport".to_owned();
             return Err(ResumeError::Kind { found, expected: "virtio-pci".to_owned() });
         };
-        let taken = self.take_up(pci, extra.map(|extra| extra.extra_state));
+        let taken = self.take_up(pci, extra);
         if taken.is_err() {
             self.core.reset();
         }
