@@ -2,13 +2,13 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use migration::error::Cause;
 use migration::guest::{DeviceSection, Home, RunningGuest};
 use migration::ram::{Content, Page, RamSink};
+use parking_lot::{Mutex, MutexGuard};
 use vmstate::ram::Block;
 use vmstate::stream::{Configuration, Stream};
 
@@ -28,8 +28,6 @@ pub struct Host {
     ends: AtomicBool,
     /// How much of its time the guest does not get, in percent.
     throttle: AtomicU8,
-    /// What the devices were stopped with, until it is known who has the guest.
-    stopped: Mutex<Option<Vec<DeviceSection>>>,
     fault: Mutex<Option<Fault>>,
 }
 
@@ -44,14 +42,13 @@ impl Host {
             runs: AtomicBool::new(false),
             ends: AtomicBool::new(false),
             throttle: AtomicU8::new(0),
-            stopped: Mutex::new(None),
             fault: Mutex::new(None),
         }
     }
 
     /// The machine; the guest waits as long as it is borrowed.
     pub fn machine(&self) -> MutexGuard<'_, Machine> {
-        lock(&self.machine)
+        self.machine.lock()
     }
 
     /// The guest runs from now on.
@@ -74,7 +71,7 @@ impl Host {
     /// What the guest met that it could not go on from.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
-        lock(&self.fault).clone()
+        self.fault.lock().clone()
     }
 
     /// What the guest has done so far.
@@ -96,7 +93,7 @@ impl Host {
             let ran = self.run_slice();
             if let Err(fault) = ran {
                 self.runs.store(false, Ordering::Release);
-                *lock(&self.fault) = Some(fault);
+                *self.fault.lock() = Some(fault);
             }
             let throttle = u32::from(self.throttle.load(Ordering::Relaxed).min(99));
             if throttle > 0 {
@@ -138,16 +135,12 @@ impl RunningGuest for Host {
 
     fn stop(&self) -> Result<Vec<DeviceSection>, Cause> {
         self.pause();
-        let sections = self.machine().stop().map_err(|error| Cause::Refused(error.to_string()))?;
-        *lock(&self.stopped) = Some(sections.clone());
-        Ok(sections)
+        self.machine().stop().map_err(|error| Cause::Refused(error.to_string()))
     }
 
-    fn resume(&self) -> Result<(), Cause> {
-        if let Some(sections) = lock(&self.stopped).take() {
-            self.machine().resume(&sections).map_err(|error| Cause::Refused(error.to_string()))?;
-            self.start();
-        }
+    fn resume(&self, sections: &[DeviceSection]) -> Result<(), Cause> {
+        self.machine().resume(sections).map_err(|error| Cause::Refused(error.to_string()))?;
+        self.start();
         Ok(())
     }
 }
@@ -186,13 +179,12 @@ impl Home for Host {
 
 impl RamSink for Ram {
     fn pages(&self, pages: &[Page<'_>]) -> io::Result<()> {
-        const ZERO: [u8; PAGE] = [0; PAGE];
         for page in pages {
             match page.content {
                 Content::Data(bytes) => self.write(page.at.offset, bytes)?,
-                Content::Zero => self.clear(page.at.offset, &ZERO)?,
+                Content::Zero => self.clear(page.at.offset)?,
                 Content::Changes(changes) => {
-                    let mut bytes = ZERO;
+                    let mut bytes = [0; PAGE];
                     self.read(page.at.offset, &mut bytes)?;
                     vmstate::ram::xbzrle::apply(&mut vmstate::Reader::new(changes, 0), &mut bytes)
                         .map_err(io::Error::other)?;
@@ -210,8 +202,4 @@ fn configuration() -> Configuration {
         name: MACHINE.as_bytes().to_vec(),
         ..Configuration::default()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

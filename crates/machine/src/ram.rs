@@ -83,10 +83,11 @@ impl Ram {
     ///
     /// # Errors
     /// If there is none so far up.
-    pub fn clear(&self, offset: u64, zeros: &[u8]) -> std::io::Result<()> {
-        let mut found = vec![0; zeros.len()];
+    pub fn clear(&self, offset: u64) -> std::io::Result<()> {
+        let zeros = [0; PAGE];
+        let mut found = zeros;
         self.read(offset, &mut found)?;
-        if found == zeros { Ok(()) } else { self.write(offset, zeros) }
+        if found == zeros { Ok(()) } else { self.write(offset, &zeros) }
     }
 
     /// Writes pages that arrived.

@@ -68,8 +68,9 @@ fn moved(around: &Around, kit: &Kit, mut from: Machine) -> Machine {
     let mut page = [0; PAGE];
     for offset in (0..from.ram().bytes()).step_by(PAGE) {
         from.ram().read(offset, &mut page).unwrap();
-        to.ram().clear(offset, &page).unwrap();
-        if page != [0; PAGE] {
+        if page == [0; PAGE] {
+            to.ram().clear(offset).unwrap();
+        } else {
             to.ram().write(offset, &page).unwrap();
         }
     }

@@ -1,8 +1,8 @@
 //! When what happened, and from that where the time went.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use vmstate::stream::Stream;
 
 use crate::event::{DeviceTime, Event, Observer, Progress, Side, State, Summary};
@@ -45,7 +45,7 @@ impl<'a> Clock<'a> {
 
     /// Notes moments.
     pub(crate) fn note(&self, note: impl FnOnce(&mut Moments)) {
-        note(&mut self.lock());
+        note(&mut self.moments.lock());
     }
 
     /// The tail is there.
@@ -55,14 +55,10 @@ impl<'a> Clock<'a> {
         self.note(|moments| (moments.ram, moments.devices) = (first, last));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Moments> {
-        self.moments.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Where the time went, if this is the moment of the acknowledgement.
     pub(crate) fn summary(&self, progress: Progress, device_times: Vec<DeviceTime>) -> Summary {
         let now = Instant::now();
-        let moments = *self.lock();
+        let moments = *self.moments.lock();
         let stopped = moments.stopped.unwrap_or(now);
         let between = |from: Option<Instant>, to: Option<Instant>| {
             from.zip(to).map(|(from, to)| to.saturating_duration_since(from)).unwrap_or_default()
@@ -83,7 +79,7 @@ impl<'a> Clock<'a> {
 impl Observer for Clock<'_> {
     fn event(&self, event: Event) {
         if let Event::State { state: State::Device, .. } = event {
-            self.lock().stopped.get_or_insert_with(Instant::now);
+            self.moments.lock().stopped.get_or_insert_with(Instant::now);
         }
         self.observer.event(event);
     }

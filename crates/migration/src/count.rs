@@ -1,7 +1,6 @@
 //! How much of RAM has come or gone.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::Mutex;
 use vmstate::ram::{Block, PageAddress};
 
 use crate::event::Progress;
@@ -23,7 +22,7 @@ impl Counter {
     /// These are the blocks.
     pub fn start(&self, blocks: &[Block], page_size: u64) {
         let words = |block: &Block| usize::try_from(block.bytes.div_ceil(page_size * 64)).unwrap_or(0);
-        let mut counts = self.lock();
+        let mut counts = self.0.lock();
         counts.page_size = page_size;
         counts.seen = blocks.iter().map(|block| vec![0; words(block)]).collect();
         counts.progress.total = blocks.iter().fold(0, |sum, block| sum.saturating_add(block.bytes));
@@ -32,7 +31,7 @@ impl Counter {
 
     /// These pages have come.
     pub fn pages(&self, pages: &[Page<'_>]) {
-        let mut counts = self.lock();
+        let mut counts = self.0.lock();
         for page in pages {
             match page.content {
                 Content::Data(_) => counts.progress.normal += 1,
@@ -49,17 +48,13 @@ impl Counter {
 
     /// So many more bytes have gone over a channel.
     pub fn bytes(&self, bytes: u64) {
-        self.lock().progress.bytes += bytes;
+        self.0.lock().progress.bytes += bytes;
     }
 
     /// How much it is.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.lock().progress
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().progress
     }
 }
 

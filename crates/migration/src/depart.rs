@@ -1,16 +1,19 @@
 //! A guest that runs here leaves: pre-copy, and the acknowledgement. Until that comes, the guest is here.
 
+use std::cell::OnceCell;
+
 use crate::clock::{Clock, ended};
 use crate::count::Counter;
 use crate::error::Error;
 use crate::event::{Event, Observer, Side, State, Summary};
-use crate::guest::RunningGuest;
+use crate::guest::{DeviceSection, RunningGuest};
 use crate::outgoing::{Gone, Limits, Precopy};
 use crate::peer::Peer;
 use crate::send::{await_end, last_word};
 
 /// Sends a running guest away, while it runs. When this returns without an error the guest is stopped here and runs
-/// there; with one it runs here.
+/// there; with one it runs here, unless one of its devices
+/// could not be stopped or does not go on.
 ///
 /// # Errors
 /// If a device cannot be stopped, the destination goes away, or does not take the guest.
@@ -22,10 +25,12 @@ pub fn depart(
 ) -> Result<Summary, Error> {
     let clock = Clock::new(observer);
     let counter = Counter::default();
-    let gone = try_to(guest, to, limits, &counter, &clock);
+    let stopped = OnceCell::new();
+    let gone = try_to(guest, &stopped, to, limits, &counter, &clock);
     guest.throttle(0);
     if gone.is_err()
-        && let Err(cause) = guest.resume()
+        && let Some(sections) = stopped.get()
+        && let Err(cause) = guest.resume(sections)
     {
         let what = format!("the guest is here, and cannot go on: {cause}");
         observer.event(Event::Warning { what });
@@ -37,6 +42,7 @@ pub fn depart(
 
 fn try_to(
     guest: &dyn RunningGuest,
+    stopped: &OnceCell<Vec<DeviceSection>>,
     to: Peer,
     limits: Limits,
     counter: &Counter,
@@ -44,7 +50,7 @@ fn try_to(
 ) -> Result<Gone, Error> {
     let return_path = to.main.is_duplex();
     let (mut back, mut out) = to.main.split();
-    let precopy = Precopy { guest, limits, return_path, counter, observer: clock };
+    let precopy = Precopy { guest, stopped, limits, return_path, counter, observer: clock };
     let gone = precopy.send(&mut out).map_err(|error| last_word(error, &mut back, return_path))?;
     clock.note(|moments| {
         (moments.ram, moments.devices) = (Some(gone.sent.ram), Some(gone.sent.devices));

@@ -56,14 +56,14 @@ pub trait RunningGuest: Sync {
     /// Stops the guest and all its devices, and gives their state. Nothing is written to RAM after this returns.
     ///
     /// # Errors
-    /// If a device cannot be stopped; the guest does not run then until it is [resumed](Self::resume).
+    /// If a device cannot be stopped. The guest stands still then, and is nowhere else.
     fn stop(&self) -> Result<Vec<DeviceSection>, Cause>;
 
-    /// Goes on running: the guest did not leave. Does nothing if it was not stopped.
+    /// Goes on running with what [`stop`](Self::stop) gave: the guest did not leave.
     ///
     /// # Errors
     /// If a device does not go on.
-    fn resume(&self) -> Result<(), Cause>;
+    fn resume(&self, sections: &[DeviceSection]) -> Result<(), Cause>;
 }
 
 /// A machine that can take a guest in.

@@ -12,13 +12,12 @@ use crate::error::{Cause, Error};
 use crate::event::{Event, Observer, Side, State, Summary};
 use crate::incoming::{Tail, Terms};
 use crate::judge::Judge;
-use crate::keep::{Mapped, MappedRam, memory_file};
-use crate::multifd::Receivers;
+use crate::keep::memory_file;
 use crate::outgoing::Options;
 use crate::peer::Peer;
 use crate::return_path::Message;
 use crate::send::deliver;
-use crate::take::take;
+use crate::take::take_mapped;
 
 /// A guest that has arrived, and that its source still has.
 #[derive(Debug)]
@@ -119,7 +118,7 @@ pub(crate) fn untold(cause: &Cause) -> String {
 pub(crate) fn arrive(
     main: &mut ReadHalf,
     back: &mut WriteHalf,
-    (others, cancel): (Vec<Channel>, Cancel),
+    channels: (Vec<Channel>, Cancel),
     terms: Terms,
     counter: &Counter,
     judge: &dyn Judge,
@@ -127,12 +126,9 @@ pub(crate) fn arrive(
 ) -> Result<(Held, Tail), Error> {
     let here = |cause: Cause| cause.at(Side::In, State::Device);
     let arrive = || {
-        let ram = MappedRam::new(memory_file().map_err(Cause::Keep).map_err(here)?);
-        let channels = Receivers::new(others, cancel, &ram, counter);
-        let (tail, mapped) = take(main, &mut *back, Mapped::new(&ram), &channels, terms, counter, clock)?;
+        let file = memory_file().map_err(Cause::Keep).map_err(here)?;
+        let (tail, file) = take_mapped(main, &mut *back, file, channels, terms, counter, clock)?;
         clock.arrived(&tail);
-        mapped.finish(&tail).map_err(here)?;
-        let file = ram.file().try_clone().map_err(Cause::Keep).map_err(here)?;
         let source = FileSource::new(file).map_err(Cause::Keep).map_err(here)?;
         let held = judged(source, judge, clock).map_err(here)?;
         Ok((held, tail))

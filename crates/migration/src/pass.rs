@@ -61,7 +61,7 @@ pub fn relay(
         let what = format!("{here} channels for pages come from the source, {there} go to the destination");
         return Err(Cause::Multifd(what).at(Side::Out, State::Setup));
     }
-    let beside = Beside::new(here);
+    let beside = Beside::default();
     let pairs: Vec<_> = from.others.into_iter().zip(to.others).collect();
     let broken = || {
         from.cancel.cancel();
@@ -69,7 +69,7 @@ pub fn relay(
     };
 
     let done: Result<Summary, Error> = thread::scope(|scope| {
-        Beside::start(scope, &beside, pairs, &counter, &broken);
+        beside.start(scope, pairs, &counter, &broken);
         let answered = scope.spawn(|| {
             let answered = way_back.run(&mut answers, &clock);
             // A destination that fails does so at any time; nothing more is taken for it then.
@@ -77,7 +77,7 @@ pub fn relay(
                 from.cancel.cancel();
             }
         });
-        let channels: Option<&dyn PageChannels> = beside.are_there().then_some(&beside);
+        let channels: Option<&dyn PageChannels> = (here > 0).then_some(&beside);
         let mut incoming = Incoming::new(main, terms, &counter, &clock).with_channels(channels);
         let passed = thread::scope(|scope| {
             let mut forward = Forward::start(scope, out, judge, copy);

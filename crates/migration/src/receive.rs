@@ -11,11 +11,11 @@ use crate::event::{Observer, Side, State, Summary};
 use crate::hold::{FAILED, Held, answer, judged};
 use crate::incoming::Terms;
 use crate::judge::Judge;
-use crate::keep::{Mapped, MappedRam, Verbatim};
+use crate::keep::Verbatim;
 use crate::multifd::Receivers;
 use crate::peer::Peer;
 use crate::ram::Nowhere;
-use crate::take::take;
+use crate::take::{take, take_mapped};
 
 /// How a guest is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,13 +60,8 @@ pub fn receive(
                 (tail, file)
             }
             Form::Mapped => {
-                let ram = MappedRam::new(file);
-                let channels = Receivers::new(from.others, from.cancel.clone(), &ram, &counter);
-                let sink = Mapped::new(&ram);
-                let (tail, mapped) = take(&mut main, &mut back, sink, &channels, terms, &counter, &clock)?;
-                mapped.finish(&tail).map_err(here)?;
-                let file = ram.file().try_clone().map_err(Cause::Keep).map_err(here)?;
-                (tail, file)
+                let channels = (from.others, from.cancel.clone());
+                take_mapped(&mut main, &mut back, file, channels, terms, &counter, &clock)?
             }
         };
         clock.arrived(&tail);

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use vmstate::source::Source;
 use vmstate::stream::Stream;
 
@@ -12,7 +13,7 @@ use crate::clock::{Clock, ended};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{Observer, Side, State, Summary};
-use crate::multifd::{Common, Compression, Failure, Senders};
+use crate::multifd::{Common, Compression, Senders};
 use crate::outgoing::{Options, Outgoing, Sent, await_acknowledgement};
 use crate::peer::Peer;
 
@@ -76,13 +77,12 @@ fn send_over(
     let Some(ram) = outgoing.stream.ram.as_ref().filter(|_| !others.is_empty()) else {
         return outgoing.send(main, None);
     };
-    let failure = Failure::default();
     let common = Common {
         blocks: &ram.blocks,
         page_size: ram.page_size,
         compression,
         counter: outgoing.counter,
-        failure: &failure,
+        failure: Mutex::default(),
         packets: AtomicU64::new(0),
     };
     thread::scope(|scope| outgoing.send(main, Some(Senders::start(scope, others, &common))))

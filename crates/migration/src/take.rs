@@ -1,15 +1,18 @@
 //! Taking a guest from its source: everything that arrives, over however many channels, and the answers.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::thread::{self, Scope};
 
 use vmstate::ram::Block;
 use vmstate::stream::{Command, Configuration, Head};
 
+use crate::channel::{Cancel, Channel};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
-use crate::event::Observer;
+use crate::event::{Observer, Side, State};
 use crate::incoming::{Incoming, PageChannels, Sink, Tail, Terms};
+use crate::keep::{Mapped, MappedRam};
 use crate::multifd::Receivers;
 use crate::ram::RamSink;
 use crate::return_path::Message;
@@ -48,6 +51,28 @@ pub(crate) fn take<S: Sink>(
         None => error,
     })?;
     Ok((tail, answering.sink))
+}
+
+/// Takes a guest into a file in which each page has its place (`mapped-ram`), and gives that file.
+///
+/// # Errors
+/// As [`take`], or if the file does not take so much.
+pub(crate) fn take_mapped(
+    main: &mut impl Read,
+    back: &mut dyn Write,
+    file: File,
+    (others, cancel): (Vec<Channel>, Cancel),
+    terms: Terms,
+    counter: &Counter,
+    observer: &dyn Observer,
+) -> Result<(Tail, File), Error> {
+    let here = |cause: Cause| cause.at(Side::In, State::Device);
+    let ram = MappedRam::new(file);
+    let channels = Receivers::new(others, cancel, &ram, counter);
+    let (tail, mapped) = take(main, back, Mapped::new(&ram), &channels, terms, counter, observer)?;
+    mapped.finish(&tail).map_err(here)?;
+    let file = ram.file().try_clone().map_err(Cause::Keep).map_err(here)?;
+    Ok((tail, file))
 }
 
 /// Channels whose threads end with a scope.

@@ -5,9 +5,9 @@
 //! those to clusters. What has no cluster is zeros; a backing file has no part in it.
 
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
 
 use flate2::read::DeflateDecoder;
+use parking_lot::Mutex;
 use vmstate::source::{Source, read_vec};
 use vmstate::{Error, ErrorKind, Result};
 
@@ -141,7 +141,7 @@ impl VmState {
 
     /// Reads from `within` a compressed cluster.
     fn read_compressed(&self, entry: u64, within: u64, buf: &mut [u8]) -> io::Result<()> {
-        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unpacked = self.unpacked.lock();
         let cluster = match unpacked.take().filter(|(known, _)| *known == entry) {
             Some((_, cluster)) => cluster,
             None => self.unpack(entry)?,

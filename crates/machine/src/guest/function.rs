@@ -26,11 +26,15 @@ mod status {
     pub(super) const FEATURES_OK: u8 = 8;
 }
 
+/// The transports, as the board tells them.
+const MMIO: u32 = 0;
+const PCI: u32 = 1;
+
 /// Where a device's registers are.
 #[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Function {
-    /// 0: virtio-mmio; 1: PCI.
+    /// [`MMIO`] or [`PCI`].
     transport: u32,
     /// Which slot the device is in.
     pub slot: u32,
@@ -43,6 +47,24 @@ pub struct Function {
     isr: u64,
     /// The device configuration space.
     config: u64,
+}
+
+/// The registers that every transport has, from [`Function::common`] on.
+struct Registers {
+    /// The status, and its bytes.
+    status: (u64, usize),
+    /// Which half is meant, and the half.
+    device_features: [u64; 2],
+    driver_features: [u64; 2],
+    /// Bytes of the next ones, and of what a queue is notified with.
+    queue_width: u8,
+    queue_select: u64,
+    /// The largest size.
+    queue_most: u64,
+    queue_size: u64,
+    queue_enable: u64,
+    /// The 64-bit addresses of a ring's parts, in two halves each.
+    queue_addresses: [u64; 3],
 }
 
 /// A queue that was set up.
@@ -70,9 +92,10 @@ pub struct SetUp {
 impl Function {
     /// Looks for a device in a slot: its device ID, and where its registers are.
     pub(super) fn find(slot: usize, board: &mut dyn Board) -> Result<Option<(u32, Self)>, Fault> {
-        match board.read(map::PIC + map::pic::TRANSPORT, 8) {
-            0 => Ok(mmio::find(slot, board)),
-            _ => pci::find(slot, board),
+        if board.read(map::PIC + map::pic::TRANSPORT, 8) == u64::from(PCI) {
+            pci::find(slot, board)
+        } else {
+            Ok(mmio::find(slot, board))
         }
     }
 
@@ -118,12 +141,28 @@ impl Function {
 
     fn set_up_queue(&self, index: usize, style: Style, booting: &mut Booting<'_>) -> Result<Queue, Fault> {
         let at = booting.allocate(Ring::BYTES)?;
-
-        let number = u16::try_from(index).map_err(|_| self.fault("it has too many queues".to_owned()))?;
-        match self.transport {
-            0 => mmio::set_up_queue(self, number, at, style, booting.board),
-            _ => pci::set_up_queue(self, number, at, style, booting.board),
+        let index = u16::try_from(index).map_err(|_| self.fault("it has too many queues".to_owned()))?;
+        let (board, registers) = (&mut *booting.board, self.registers());
+        let width = usize::from(registers.queue_width);
+        board.write(self.common + registers.queue_select, width, index.into());
+        let most = board.read(self.common + registers.queue_most, width);
+        if most == 0 {
+            return Err(self.fault(format!("it has no queue {index}")));
         }
+        let ring = Ring::new(at, u16::try_from(most).unwrap_or(u16::MAX), style);
+        board.write(self.common + registers.queue_size, width, ring.size.into());
+        if self.transport == PCI {
+            pci::give_vector(self, index, board);
+        }
+        for (register, address) in
+            registers.queue_addresses.into_iter().zip([ring.desc, ring.avail, ring.used])
+        {
+            board.write(self.common + register, 4, address & 0xffff_ffff);
+            board.write(self.common + register + 4, 4, address >> 32);
+        }
+        board.write(self.common + registers.queue_enable, width, 1);
+        let notify = if self.transport == PCI { pci::notify(self, board) } else { mmio::notify(self) };
+        Ok(Queue { ring, notify, index: index.into(), width: registers.queue_width.into() })
     }
 
     /// The driver is ready.
@@ -139,25 +178,30 @@ impl Function {
 
     /// The device has interrupted: takes the reasons, where they are told (§4.2.2, §4.1.4.5).
     pub(super) fn acknowledge(&self, board: &mut dyn Board) -> u8 {
-        match self.transport {
-            0 => mmio::acknowledge(self, board),
+        if self.transport == PCI {
             // Reading takes them. With MSI-X they need not be.
-            _ => u8::try_from(board.read(self.isr, 1)).unwrap_or_default(),
+            u8::try_from(board.read(self.isr, 1)).unwrap_or_default()
+        } else {
+            mmio::acknowledge(self, board)
         }
     }
 
+    fn registers(&self) -> &'static Registers {
+        if self.transport == PCI { &pci::REGISTERS } else { &mmio::REGISTERS }
+    }
+
     fn status(&self, board: &mut dyn Board) -> u8 {
-        let at = if self.transport == 0 { mmio::status(self) } else { pci::status(self) };
-        u8::try_from(board.read(at.0, at.1) & 0xff).unwrap_or_default()
+        let (register, bytes) = self.registers().status;
+        u8::try_from(board.read(self.common + register, bytes) & 0xff).unwrap_or_default()
     }
 
     fn set_status(&self, status: u8, board: &mut dyn Board) {
-        let at = if self.transport == 0 { mmio::status(self) } else { pci::status(self) };
-        board.write(at.0, at.1, status.into());
+        let (register, bytes) = self.registers().status;
+        board.write(self.common + register, bytes, status.into());
     }
 
     fn offered(&self, board: &mut dyn Board) -> u64 {
-        let [select, value] = if self.transport == 0 { mmio::offered(self) } else { pci::offered(self) };
+        let [select, value] = self.registers().device_features.map(|register| self.common + register);
         (0..2).fold(0, |features, half| {
             board.write(select, 4, half);
             features | board.read(value, 4) << (32 * half)
@@ -165,7 +209,7 @@ impl Function {
     }
 
     fn accept(&self, features: u64, board: &mut dyn Board) {
-        let [select, value] = if self.transport == 0 { mmio::accepted(self) } else { pci::accepted(self) };
+        let [select, value] = self.registers().driver_features.map(|register| self.common + register);
         for half in 0..2 {
             board.write(select, 4, half);
             board.write(value, 4, features >> (32 * half) & 0xffff_ffff);

@@ -6,8 +6,8 @@
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::io::FdFlags;
 
 use super::Error;
@@ -31,7 +31,7 @@ pub(super) fn take(number: u32) -> Result<OwnedFd, Error> {
     }
     // From the check to the mark no other thread may take it.
     static TAKING: Mutex<()> = Mutex::new(());
-    let _alone = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = TAKING.lock();
     if closes_on_exec(number).map_err(failed)? {
         return Err(failed("it is in use in this process, or has been taken already".to_owned()));
     }

@@ -152,13 +152,30 @@ impl Inflater {
     }
 
     /// Decompresses the content of a packet into exactly as many bytes as `pages` has.
-    pub(super) fn inflate(&mut self, content: &[u8], pages: &mut [u8]) -> Result<(), String> {
+    pub(super) fn inflate(&mut self, content: &[u8], pages: &mut Vec<u8>) -> Result<(), String> {
+        let expected = pages.len();
         // A byte more than there may be shows content that does not end.
-        let mut room = vec![0; pages.len() + 1];
-        let made = match self {
+        pages.push(0);
+        let made = self.fill(content, pages);
+        pages.truncate(expected);
+        match made? {
+            made if made == expected => Ok(()),
+            made => {
+                let made = if made > expected { "more".to_owned() } else { made.to_string() };
+                Err(format!("the content of a packet is {made} bytes, expected {expected}"))
+            }
+        }
+    }
+
+    /// Decompresses into `room`, until it is full or there is nothing more; how many bytes that were.
+    fn fill(&mut self, content: &[u8], room: &mut [u8]) -> Result<usize, String> {
+        match self {
             Self::None => {
-                room = content.to_vec();
-                content.len()
+                let length = content.len().min(room.len());
+                if let (Some(to), Some(from)) = (room.get_mut(..length), content.get(..length)) {
+                    to.copy_from_slice(from);
+                }
+                Ok(content.len())
             }
             Self::Zlib(stream) => {
                 let (mut read, mut made) = (0, 0);
@@ -175,33 +192,28 @@ impl Inflater {
                     let after = (stream.total_in(), stream.total_out());
                     read += usize::try_from(after.0 - before.0).unwrap_or_default();
                     made += usize::try_from(after.1 - before.1).unwrap_or_default();
-                    if after == before || made > pages.len() {
+                    if after == before || made == room.len() {
                         break;
                     }
                 }
-                made
+                Ok(made)
             }
             Self::Zstd(stream) => {
                 let mut input = InBuffer::around(content);
-                let mut output = OutBuffer::around(room.as_mut_slice());
+                let most = room.len();
+                let mut output = OutBuffer::around(room);
                 loop {
                     let before = (input.pos, output.pos());
                     stream
                         .run(&mut input, &mut output)
                         .map_err(|error| format!("the content of a packet is no zstd stream: {error}"))?;
-                    if (input.pos, output.pos()) == before || output.pos() > pages.len() {
+                    if (input.pos, output.pos()) == before || output.pos() == most {
                         break;
                     }
                 }
-                output.pos()
+                Ok(output.pos())
             }
-        };
-        if made != pages.len() {
-            let made = if made > pages.len() { "more".to_owned() } else { made.to_string() };
-            return Err(format!("the content of a packet is {made} bytes, expected {}", pages.len()));
         }
-        pages.copy_from_slice(room.get(..pages.len()).unwrap_or_default());
-        Ok(())
     }
 }
 
@@ -245,7 +257,8 @@ mod tests {
     #[test]
     fn refuses_what_is_no_stream() {
         for (compression, name) in [(Compression::Zlib, "zlib"), (Compression::Zstd, "zstd")] {
-            let error = Inflater::new(compression).unwrap().inflate(&[0xff; 64], &mut [0; 4096]).unwrap_err();
+            let error =
+                Inflater::new(compression).unwrap().inflate(&[0xff; 64], &mut vec![0; 4096]).unwrap_err();
             assert!(error.starts_with(&format!("the content of a packet is no {name} stream")), "{error}");
         }
         assert!(Compression::of_flags(0x8).unwrap_err().contains("qpl"));

@@ -1,7 +1,8 @@
 //! Where the main channel waits for all others.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::channel::Cancel;
 use crate::error::Cause;
@@ -36,16 +37,12 @@ impl Meeting {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The main channel waits until all `channels` have come, and lets them go on.
     pub(super) fn hold(&self, channels: usize, cancel: &Cancel) -> Result<(), Cause> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let comes = |state: &State| !state.has_failed && state.left == 0 && !cancel.is_cancelled();
         while state.arrived < channels && comes(&state) {
-            state = self.wait(state);
+            self.changed.wait_for(&mut state, TICK);
         }
         if !comes(&state) {
             let failure = state.failure.take();
@@ -60,25 +57,25 @@ impl Meeting {
 
     /// A channel comes, and waits until it may go on; whether it goes on.
     pub(super) fn attend(&self, cancel: &Cancel) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let meeting = state.met;
         state.arrived += 1;
         self.changed.notify_all();
         while state.met == meeting && !state.has_failed && !state.over && !cancel.is_cancelled() {
-            state = self.wait(state);
+            self.changed.wait_for(&mut state, TICK);
         }
         state.met != meeting
     }
 
     /// A channel has nothing more, and had come to the last meeting.
     pub(super) fn leave(&self) {
-        self.lock().left += 1;
+        self.state.lock().left += 1;
         self.changed.notify_all();
     }
 
     /// A channel will not come any more.
     pub(super) fn fail(&self, cause: Cause) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // What comes after a failure comes of it.
         if !std::mem::replace(&mut state.has_failed, true) {
             state.failure = Some(cause);
@@ -88,21 +85,17 @@ impl Meeting {
 
     /// Why a channel failed, if one did and nobody has asked yet.
     pub(super) fn failure(&self) -> Option<Cause> {
-        self.lock().failure.take()
+        self.state.lock().failure.take()
     }
 
     /// There are no more meetings.
     pub(super) fn end(&self) {
-        self.lock().over = true;
+        self.state.lock().over = true;
         self.changed.notify_all();
     }
 
     /// Whether there are no more meetings.
     pub(super) fn is_over(&self) -> bool {
-        self.lock().over
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0
+        self.state.lock().over
     }
 }

@@ -25,7 +25,7 @@ use vmstate::stream::MAGIC;
 pub use compression::Compression;
 pub use packet::{Initial, Packet};
 pub(crate) use receive::Receivers;
-pub(crate) use send::{Common, Failure, Senders};
+pub(crate) use send::{Common, Senders};
 
 use crate::channel::Channel;
 use crate::error::Cause;

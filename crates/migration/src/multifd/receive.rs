@@ -1,9 +1,9 @@
 //! Taking pages from multifd channels: a thread for each.
 
 use std::io::{self, Read};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
+use parking_lot::Mutex;
 use vmstate::ram::{Block, PageAddress};
 
 use super::compression::{Compression, Inflater};
@@ -67,10 +67,10 @@ impl<'a> Receivers<'a> {
         blocks: &[Block],
         page_size: u64,
     ) {
-        for channel in std::mem::take(&mut *lock(&self.channels)) {
+        for channel in std::mem::take(&mut *self.channels.lock()) {
             let blocks = blocks.to_vec();
             let (mut read, write) = channel.split();
-            lock(&self.breakers).push(read.breaker());
+            self.breakers.lock().push(read.breaker());
             scope.spawn(move || {
                 // The other half is kept: the source would see the channel end.
                 let _write = write;
@@ -100,17 +100,13 @@ impl<'a> Receivers<'a> {
     /// No more pages come. Channels that have nothing are given up.
     pub(crate) fn finish(&self) {
         self.meeting.end();
-        lock(&self.breakers).iter().for_each(Cancel::cancel);
+        self.breakers.lock().iter().for_each(Cancel::cancel);
     }
 
     /// Why a channel failed: the reason for whatever else went wrong.
     pub(crate) fn failure(&self) -> Option<Cause> {
         self.meeting.failure()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A channel that pages come over.
@@ -135,7 +131,7 @@ impl Receiver<'_> {
         if usize::from(channel) >= self.all.count {
             return Err(at(format!("there are {} channels, expected a number below that", self.all.count)));
         }
-        let mut known = lock(&self.all.known);
+        let mut known = self.all.known.lock();
         if known.contains(&channel) {
             return Err(at("there are two of it".to_owned()));
         }

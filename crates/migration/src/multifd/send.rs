@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 
+use parking_lot::Mutex;
 use vmstate::ram::Block;
 
 use super::compression::{Compression, Deflater};
@@ -19,8 +19,8 @@ const WAITING: usize = 2;
 
 /// What a channel is to send.
 enum Job {
-    /// Pages of a block, side by side in the bytes.
-    Pages { block: usize, offsets: Vec<u64>, bytes: Vec<u8> },
+    /// Pages of a block that lie side by side, from an offset on.
+    Pages { block: usize, offset: u64, bytes: Vec<u8> },
     /// What was sent before must be there before what is sent after.
     Sync,
 }
@@ -29,19 +29,8 @@ enum Job {
 pub(crate) struct Senders<'scope> {
     jobs: Vec<SyncSender<Job>>,
     threads: Vec<ScopedJoinHandle<'scope, ()>>,
-    failure: &'scope Failure,
+    common: &'scope Common<'scope>,
     next: usize,
-    most: usize,
-}
-
-/// Why a channel failed.
-#[derive(Debug, Default)]
-pub(crate) struct Failure(Mutex<Option<Cause>>);
-
-impl Failure {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cause>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What the channels have in common.
@@ -50,7 +39,8 @@ pub(crate) struct Common<'a> {
     pub(crate) page_size: u64,
     pub(crate) compression: Compression,
     pub(crate) counter: &'a Counter,
-    pub(crate) failure: &'a Failure,
+    /// Why a channel failed.
+    pub(crate) failure: Mutex<Option<Cause>>,
     /// Packets so far, over all channels.
     pub(crate) packets: AtomicU64,
 }
@@ -62,13 +52,7 @@ impl<'scope> Senders<'scope> {
         channels: Vec<Channel>,
         common: &'scope Common<'scope>,
     ) -> Self {
-        let mut senders = Self {
-            jobs: Vec::new(),
-            threads: Vec::new(),
-            failure: common.failure,
-            next: 0,
-            most: most_pages(common.page_size),
-        };
+        let mut senders = Self { jobs: Vec::new(), threads: Vec::new(), common, next: 0 };
         for channel in channels {
             let (jobs, waiting) = sync_channel(WAITING);
             senders.jobs.push(jobs);
@@ -84,19 +68,12 @@ impl<'scope> Senders<'scope> {
     }
 
     /// Sends pages of a block that lie side by side.
-    pub(crate) fn pages(
-        &mut self,
-        block: usize,
-        offset: u64,
-        bytes: &[u8],
-        page_size: usize,
-    ) -> Result<(), Cause> {
-        let mut offset = offset;
-        for packet in bytes.chunks(self.most * page_size) {
-            let offsets =
-                (0..packet.len() / page_size).map(|index| offset + (index * page_size) as u64).collect();
+    pub(crate) fn pages(&mut self, block: usize, mut offset: u64, bytes: &[u8]) -> Result<(), Cause> {
+        let page_size = self.common.page_size;
+        let most = most_pages(page_size) * usize::try_from(page_size).unwrap_or(usize::MAX);
+        for packet in bytes.chunks(most) {
+            let job = Job::Pages { block, offset, bytes: packet.to_vec() };
             offset += packet.len() as u64;
-            let job = Job::Pages { block, offsets, bytes: packet.to_vec() };
             let to = self.next % self.jobs.len().max(1);
             self.next = self.next.wrapping_add(1);
             let sent = self.jobs.get(to).map(|jobs| jobs.send(job));
@@ -120,14 +97,14 @@ impl<'scope> Senders<'scope> {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
-        match self.failure.lock().take() {
+        match self.common.failure.lock().take() {
             Some(cause) => Err(cause),
             None => Ok(()),
         }
     }
 
     fn why(&self) -> Cause {
-        let failure = self.failure.lock().take();
+        let failure = self.common.failure.lock().take();
         failure.unwrap_or_else(|| Cause::Multifd("a channel to the destination has failed".to_owned()))
     }
 }
@@ -137,27 +114,19 @@ fn run(mut channel: WriteHalf, jobs: &Receiver<Job>, common: &Common<'_>) -> Res
     let mut content = Vec::new();
     while let Ok(job) = jobs.recv() {
         let number = common.packets.fetch_add(1, Ordering::Relaxed);
-        let (packet, bytes) = match job {
-            Job::Sync => {
-                (Packet { flags: flag::SYNC | common.compression.flag(), number, ..Packet::default() }, None)
-            }
-            Job::Pages { block, offsets, bytes } => {
-                let name = common.blocks.get(block).map(|block| block.name.clone()).unwrap_or_default();
-                let packet = Packet {
-                    flags: common.compression.flag(),
-                    number,
-                    block: name,
-                    normal: offsets,
-                    ..Packet::default()
-                };
-                (packet, Some(bytes))
-            }
-        };
+        let mut packet = Packet { flags: common.compression.flag(), number, ..Packet::default() };
         content.clear();
-        if let Some(bytes) = bytes {
-            deflater.deflate(&bytes, &mut content).map_err(Cause::Multifd)?;
+        match job {
+            Job::Sync => packet.flags |= flag::SYNC,
+            Job::Pages { block, offset, bytes } => {
+                packet.block = common.blocks.get(block).map(|block| block.name.clone()).unwrap_or_default();
+                packet.normal = (0..bytes.len() as u64 / common.page_size)
+                    .map(|page| offset + page * common.page_size)
+                    .collect();
+                deflater.deflate(&bytes, &mut content).map_err(Cause::Multifd)?;
+            }
         }
-        let packet = Packet { content: u32::try_from(content.len()).unwrap_or(u32::MAX), ..packet };
+        packet.content = u32::try_from(content.len()).unwrap_or(u32::MAX);
         let head = packet.save(common.page_size);
         channel.write_all(&head)?;
         channel.write_all(&content)?;

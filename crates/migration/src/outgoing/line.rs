@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use vmstate::Writer;
 use vmstate::ram::Encoder;
-use vmstate::stream::footer;
+use vmstate::stream::{Command, Configuration, Head, footer, save_start};
 
 use crate::count::Counter;
 use crate::error::Cause;
 use crate::ram::{Content, Page};
+
+/// The value of the first ping. It shows that the return path works.
+const FIRST_PING: u32 = 1;
 
 /// A channel that a stream is written to.
 pub(crate) struct Line<'a> {
@@ -36,16 +39,26 @@ impl<'a> Line<'a> {
         self.gone
     }
 
+    /// Writes bytes, and waits if that was too fast.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), Cause> {
-        self.put_slices(&mut [IoSlice::new(bytes)])
+        self.channel.write_all(bytes)?;
+        self.count(bytes.len() as u64);
+        Ok(())
     }
 
-    /// Writes slices, and waits if that was too fast.
-    pub(crate) fn put_slices(&mut self, slices: &mut [IoSlice<'_>]) -> Result<(), Cause> {
-        let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
-        write_all(self.channel, slices)?;
-        self.count(bytes);
-        Ok(())
+    /// Begins a stream, and has the destination answer if it is to.
+    pub(crate) fn begin(
+        &mut self,
+        configuration: Option<&Configuration>,
+        return_path: bool,
+    ) -> Result<(), Cause> {
+        let mut out = Writer::new();
+        save_start(configuration, &mut out);
+        if return_path {
+            Head::Command(Command::OpenReturnPath).save(&mut out);
+            Head::Command(Command::Ping(FIRST_PING)).save(&mut out);
+        }
+        self.put(out.as_bytes())
     }
 
     /// Writes the records of pages: heads and pages side by side, without copying these.

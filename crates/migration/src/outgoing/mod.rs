@@ -6,6 +6,7 @@
 
 mod line;
 mod pages;
+mod part;
 mod precopy;
 
 use std::io::{Read, Write};
@@ -15,7 +16,7 @@ use tracing::{debug, info, info_span};
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, Ram};
 use vmstate::source::Source;
-use vmstate::stream::{Command, Configuration, Head, Kind, Record, Section, Stream, save_start};
+use vmstate::stream::{Command, Configuration, Head, Kind, Record, Section, Stream};
 
 pub use precopy::Limits;
 pub(crate) use precopy::{Gone, Precopy};
@@ -27,9 +28,6 @@ use crate::keep::MAPPED_RAM;
 use crate::multifd::{Compression, Meetings, Senders};
 use crate::return_path::Message;
 use line::Line;
-
-/// The value of the first ping. It shows that the return path works.
-const FIRST_PING: u32 = 1;
 
 /// How a stream goes out.
 #[derive(Debug, Clone, Copy, Default)]
@@ -140,13 +138,7 @@ impl Sending<'_> {
         if let Some(configuration) = &mut configuration {
             configuration.set_capability(MAPPED_RAM, false);
         }
-        let mut out = Writer::new();
-        save_start(configuration.as_ref(), &mut out);
-        if self.what.return_path {
-            Head::Command(Command::OpenReturnPath).save(&mut out);
-            Head::Command(Command::Ping(FIRST_PING)).save(&mut out);
-        }
-        self.line.put(out.as_bytes())?;
+        self.line.begin(configuration.as_ref(), self.what.return_path)?;
         for record in &stream.records {
             match record {
                 Record::Section(section) if section.is_ram() => self.ram(section)?,

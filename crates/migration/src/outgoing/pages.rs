@@ -1,28 +1,18 @@
 //! The pages of a stream's RAM, each once.
 
-use vmstate::ram::{Content, Encoder, PageAddress, ReadError, Run};
-use vmstate::stream::{Head, Kind};
+use vmstate::ram::{Content, PageAddress, ReadError, Run};
 use vmstate::{Error, Writer};
 
 use super::Sending;
+use super::part::Part;
 use crate::error::Cause;
 use crate::event::State;
 use crate::ram::{Content as Sent, Page};
 
 /// Pages that are written at once; with their heads they are as many slices as a call takes.
 const BATCH: u64 = 256;
-/// Batches in one section.
-const BATCHES: u32 = 32;
 /// Pages further apart than this are read one by one.
 const LARGEST_GAP: u64 = 4096;
-
-/// A section of pages that is being written.
-struct Part {
-    id: u32,
-    encoder: Encoder,
-    /// Batches in the section so far; `None` if none is open.
-    batches: Option<u32>,
-}
 
 impl Sending<'_> {
     /// Sends all pages, unless they have gone.
@@ -33,7 +23,7 @@ impl Sending<'_> {
         let (blocks, page_size) = (ram.blocks.clone(), ram.page_size);
         self.what.counter.start(&blocks, page_size);
         self.enter(State::Active);
-        let mut part = Part { id, encoder: Encoder::new(&blocks), batches: None };
+        let mut part = Part::new(id, &blocks);
         for block in 0..blocks.len() {
             let runs: Vec<Run> = self.stream_ram().map(|ram| ram.runs(block).collect()).unwrap_or_default();
             for run in runs.into_iter().flat_map(|run| pieces(run, BATCH)) {
@@ -60,16 +50,13 @@ impl Sending<'_> {
         };
         self.what.counter.pages(&pages);
         match (&mut self.senders, run.content) {
-            (Some(senders), Content::Data { .. }) => senders.pages(block, at(0).offset, &buffer, size)?,
-            _ => {
-                self.open(part)?;
-                self.line.records(&mut part.encoder, &pages)?;
-            }
+            (Some(senders), Content::Data { .. }) => senders.pages(block, at(0).offset, &buffer)?,
+            _ => part.batch(&pages, &mut self.line)?,
         }
         drop(pages);
         self.buffer = buffer;
         self.report();
-        if part.batches.is_some_and(|batches| batches >= BATCHES) {
+        if part.is_full() {
             self.close(part)?;
         }
         Ok(())
@@ -106,29 +93,14 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// Begins a section, unless one is open.
-    fn open(&mut self, part: &mut Part) -> Result<(), Cause> {
-        match &mut part.batches {
-            Some(batches) => *batches += 1,
-            None => {
-                part.batches = Some(1);
-                let mut out = Writer::new();
-                Head::More { kind: Kind::Part, id: part.id }.save(&mut out);
-                self.line.put(out.as_bytes())?;
-            }
+    /// Ends the section, if one is open.
+    fn close(&mut self, part: &mut Part) -> Result<(), Cause> {
+        if part.is_open() {
+            let mut last = Writer::new();
+            self.meet(false, &mut last)?;
+            part.end(last, &mut self.line)?;
         }
         Ok(())
-    }
-
-    fn close(&mut self, part: &mut Part) -> Result<(), Cause> {
-        match part.batches.take() {
-            Some(_) => {
-                let mut out = Writer::new();
-                self.meet(false, &mut out)?;
-                self.line.end_section(part.id, out)
-            }
-            None => Ok(()),
-        }
     }
 }
 

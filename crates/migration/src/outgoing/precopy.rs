@@ -8,16 +8,18 @@
 //! device   the guest stops: the pages that are left, END of ram, FULL of each device, EOF, description
 //! ```
 
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use tracing::{debug_span, info, info_span};
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, PageAddress};
-use vmstate::stream::{Command, Head, Kind, StreamDescription, footer, save_start};
+use vmstate::stream::{Head, Kind, StreamDescription, footer};
 use vmstate::vmdesc::{DeviceDesc, VmDesc};
 
+use super::Sent;
 use super::line::Line;
-use super::{FIRST_PING, Sent};
+use super::part::Part;
 use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{DeviceTime, Event, Observer, Side, State};
@@ -27,8 +29,6 @@ use crate::ram::{Content, Page};
 
 /// Pages that are read and written at once.
 const BATCH: usize = 256;
-/// Batches in one section.
-const BATCHES: u32 = 32;
 /// The id of RAM's sections.
 const RAM_ID: u32 = 2;
 /// How much a guest is throttled first, and how much more with each further round, in percent.
@@ -61,6 +61,8 @@ impl Default for Limits {
 /// A running guest that is leaving.
 pub(crate) struct Precopy<'a> {
     pub(crate) guest: &'a dyn RunningGuest,
+    /// What its devices were stopped with, once they are: it goes on with that if it does not get away.
+    pub(crate) stopped: &'a OnceCell<Vec<DeviceSection>>,
     pub(crate) limits: Limits,
     pub(crate) return_path: bool,
     pub(crate) counter: &'a Counter,
@@ -79,12 +81,10 @@ struct Sending<'a> {
     line: Line<'a>,
     state: State,
     blocks: Vec<Block>,
-    encoder: Encoder,
+    part: Part,
     page_size: usize,
     /// Pages that are to go, a bit for each, for each block.
     dirty: Vec<Vec<u64>>,
-    /// Batches in the section that is open.
-    batches: Option<u32>,
     /// Pages on their way, kept for their room.
     buffer: Vec<u8>,
 }
@@ -99,11 +99,10 @@ impl Precopy<'_> {
             what: self,
             line: Line::new(channel, self.counter, self.limits.bandwidth),
             state: State::Setup,
-            encoder: Encoder::new(&blocks),
+            part: Part::new(RAM_ID, &blocks),
             dirty: blocks.iter().map(|block| all_pages(block.bytes.div_ceil(page_size as u64))).collect(),
             blocks,
             page_size,
-            batches: None,
             buffer: vec![0; BATCH * page_size],
         };
         self.observer.event(Event::State { side: Side::Out, state: State::Setup });
@@ -121,24 +120,21 @@ impl Sending<'_> {
         self.rounds()?;
         self.enter(State::Device);
         let sections = self.what.guest.stop()?;
+        let sections = self.what.stopped.get_or_init(|| sections);
         self.take_dirty();
         self.pages()?;
         let mut out = Writer::new();
         Head::More { kind: Kind::End, id: RAM_ID }.save(&mut out);
         self.line.end_section(RAM_ID, out)?;
         let ram = Instant::now();
-        let device_times = self.devices(&sections)?;
+        let device_times = self.devices(sections)?;
         self.line.flush()?;
         Ok(Gone { sent: Sent { ram, devices: Instant::now() }, device_times })
     }
 
     fn set_up(&mut self) -> Result<(), Cause> {
+        self.line.begin(Some(&self.what.guest.configuration()), self.what.return_path)?;
         let mut out = Writer::new();
-        save_start(Some(&self.what.guest.configuration()), &mut out);
-        if self.what.return_path {
-            Head::Command(Command::OpenReturnPath).save(&mut out);
-            Head::Command(Command::Ping(FIRST_PING)).save(&mut out);
-        }
         let ram = Head::Section {
             kind: Kind::Start,
             id: RAM_ID,
@@ -198,13 +194,10 @@ impl Sending<'_> {
     /// Sends the pages that are to go.
     fn pages(&mut self) -> Result<(), Cause> {
         for block in 0..self.blocks.len() {
-            let bits = self.dirty.get_mut(block).map(std::mem::take).unwrap_or_default();
-            let sent = self.block(block, &bits);
-            let cleared = vec![0; bits.len()];
-            if let Some(dirty) = self.dirty.get_mut(block) {
-                *dirty = cleared;
-            }
-            sent?;
+            let Some(dirty) = self.dirty.get_mut(block) else { continue };
+            let none = vec![0; dirty.len()];
+            let bits = std::mem::replace(dirty, none);
+            self.block(block, &bits)?;
         }
         self.close()
     }
@@ -236,34 +229,18 @@ impl Sending<'_> {
             })
             .collect();
         self.what.counter.pages(&pages);
-        self.open()?;
-        let sent = self.line.records(&mut self.encoder, &pages);
+        let sent = self.part.batch(&pages, &mut self.line);
         drop(pages);
         self.buffer = buffer;
         sent?;
         let progress = self.what.counter.progress();
         self.what.observer.event(Event::Progress { side: Side::Out, progress });
-        if self.batches.is_some_and(|batches| batches >= BATCHES) { self.close() } else { Ok(()) }
-    }
-
-    /// Begins a section, unless one is open.
-    fn open(&mut self) -> Result<(), Cause> {
-        if let Some(batches) = &mut self.batches {
-            *batches += 1;
-            return Ok(());
-        }
-        self.batches = Some(1);
-        let mut out = Writer::new();
-        Head::More { kind: Kind::Part, id: RAM_ID }.save(&mut out);
-        self.line.put(out.as_bytes())
+        if self.part.is_full() { self.close() } else { Ok(()) }
     }
 
     /// Ends the section, if one is open.
     fn close(&mut self) -> Result<(), Cause> {
-        match self.batches.take() {
-            Some(_) => self.line.end_section(RAM_ID, Writer::new()),
-            None => Ok(()),
-        }
+        if self.part.is_open() { self.part.end(Writer::new(), &mut self.line) } else { Ok(()) }
     }
 
     /// Sends the devices, the end, and the description.

@@ -2,9 +2,10 @@
 //! know by themselves where they meet.
 
 use std::io::{Read, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 
+use parking_lot::Mutex;
 use vmstate::ram::Block;
 
 use crate::channel::{Cancel, Channel, Patience};
@@ -16,19 +17,18 @@ use crate::incoming::PageChannels;
 const PIECE: usize = 256 << 10;
 
 /// Channels that go straight on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Beside {
     breakers: Mutex<Vec<Cancel>>,
     failure: Mutex<Option<Cause>>,
-    is_over: Mutex<bool>,
-    count: usize,
+    is_over: AtomicBool,
 }
 
 impl Beside {
     /// Lets channels go on, each to the other of its pair. Both sides are broken off if one fails.
     pub(super) fn start<'scope>(
+        &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        this: &'scope Self,
         pairs: Vec<(Channel, Channel)>,
         counter: &'scope Counter,
         broken: &'scope (dyn Fn() + Sync),
@@ -38,7 +38,7 @@ impl Beside {
             let (mut read, back) = from.split();
             let (forth, mut write) = to.split();
             read.set_patience(Patience::ENDLESS);
-            lock(&this.breakers).push(read.breaker());
+            self.breakers.lock().push(read.breaker());
             scope.spawn(move || {
                 let kept = (back, forth);
                 let mut buffer = vec![0; PIECE];
@@ -58,9 +58,9 @@ impl Beside {
                 match done {
                     // How a channel that is not needed any more is closed makes no difference.
                     Ok(()) => drop(write.close()),
-                    Err(_) if *lock(&this.is_over) => drop(write.close()),
+                    Err(_) if self.is_over.load(Ordering::Acquire) => drop(write.close()),
                     Err(cause) => {
-                        lock(&this.failure).get_or_insert(cause);
+                        self.failure.lock().get_or_insert(cause);
                         broken();
                     }
                 }
@@ -68,24 +68,15 @@ impl Beside {
         }
     }
 
-    pub(super) fn new(count: usize) -> Self {
-        Self { breakers: Mutex::default(), failure: Mutex::default(), is_over: Mutex::new(false), count }
-    }
-
-    /// Whether there are any.
-    pub(super) fn are_there(&self) -> bool {
-        self.count > 0
-    }
-
     /// All has gone, or it was given up.
     pub(super) fn finish(&self) {
-        *lock(&self.is_over) = true;
-        lock(&self.breakers).iter().for_each(Cancel::cancel);
+        self.is_over.store(true, Ordering::Release);
+        self.breakers.lock().iter().for_each(Cancel::cancel);
     }
 
     /// Why a channel failed, if one did.
     pub(super) fn failure(&self) -> Option<Cause> {
-        lock(&self.failure).take()
+        self.failure.lock().take()
     }
 }
 
@@ -94,8 +85,4 @@ impl PageChannels for Beside {
     fn synchronise(&self) -> Result<(), Cause> {
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

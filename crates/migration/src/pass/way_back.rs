@@ -1,7 +1,8 @@
 //! The answers of the destination, handed back to the source.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::channel::{ReadHalf, WriteHalf};
 use crate::error::Cause;
@@ -35,7 +36,7 @@ impl WayBack {
     pub(super) fn run(&self, destination: &mut ReadHalf, observer: &dyn Observer) -> bool {
         loop {
             let message = Message::read(destination);
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let end = match message {
                 Ok(Some(Message::Shut(0))) if state.is_whole => Ok(()),
                 Ok(Some(Message::Shut(0))) => Err(Cause::ReturnPath(
@@ -63,14 +64,13 @@ impl WayBack {
 
     /// From now on the destination may say that it has the guest.
     pub(super) fn may_acknowledge(&self) {
-        self.lock().is_whole = true;
+        self.state.lock().is_whole = true;
     }
 
     /// Waits for the last answer.
     pub(super) fn wait(&self, limit: Duration) -> Result<(), Cause> {
-        let state = self.lock();
-        let waited = self.changed.wait_timeout_while(state, limit, |state| state.end.is_none());
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
+        self.changed.wait_while_for(&mut state, |state| state.end.is_none(), limit);
         match state.end.take() {
             Some(Ok(())) => Ok(()),
             Some(Err(cause)) => Err(cause),
@@ -83,16 +83,12 @@ impl WayBack {
 
     /// Tells the source that it failed, unless it knows how it ended.
     pub(super) fn refuse(&self) {
-        drop(self.lock().tell(FAILED));
+        drop(self.state.lock().tell(FAILED));
     }
 
     /// Why the destination did not take the guest, if it did not.
     pub(super) fn failure(&self) -> Option<Cause> {
-        self.lock().end.take().and_then(Result::err)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().end.take().and_then(Result::err)
     }
 }
 

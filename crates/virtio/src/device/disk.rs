@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Bytes of a sector: the unit in which virtio counts (virtio 1.3 §5.2).
 pub const SECTOR: u64 = 512;
@@ -88,7 +90,7 @@ impl MemoryDisk {
     }
 
     fn at<R>(&self, offset: u64, length: usize, act: impl FnOnce(&mut [u8]) -> R) -> io::Result<R> {
-        let mut disk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut disk = self.0.lock();
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let place = disk.get_mut(from..from.saturating_add(length));
         place.map(act).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
@@ -97,7 +99,7 @@ impl MemoryDisk {
 
 impl Disk for MemoryDisk {
     fn sectors(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u64 / SECTOR
+        self.0.lock().len() as u64 / SECTOR
     }
     fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
         self.at(offset, bytes.len(), |place| bytes.copy_from_slice(place))

@@ -1,8 +1,9 @@
 //! Input device as it runs (virtio 1.3 §5.8): a keyboard. Its state is in core and transport alone: [`Input`].
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vm_memory::GuestMemory;
 
 use super::no_state::Input;
@@ -67,7 +68,7 @@ impl InputHandle {
     pub fn key(&self, code: u16, down: bool) {
         let key = InputEvent { kind: EV_KEY.into(), code, value: down.into() };
         let report = InputEvent { kind: EV_SYN.into(), code: 0, value: 0 };
-        let mut hands = self.lock();
+        let mut hands = self.0.lock();
         if hands.waiting.len() < MOST_WAITING {
             hands.waiting.push_back(vec![key, report]);
         }
@@ -76,11 +77,7 @@ impl InputHandle {
     /// A bit for each light that the guest has on: num lock, caps lock, scroll lock.
     #[must_use]
     pub fn lights(&self) -> u32 {
-        self.lock().lights
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Hands> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().lights
     }
 }
 
@@ -191,7 +188,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveInput {
                 && endianness.u16([k0, k1]) == u16::from(EV_LED)
             {
                 let light = 1_u32.checked_shl(endianness.u16([c0, c1]).into()).unwrap_or_default();
-                let mut hands = self.handle.lock();
+                let mut hands = self.handle.0.lock();
                 let is_on = endianness.u32(value) != 0;
                 hands.lights = if is_on { hands.lights | light } else { hands.lights & !light };
             }
@@ -202,7 +199,7 @@ impl<M: GuestMemory> LiveDevice<M> for LiveInput {
 
     fn poll(&mut self, cx: &mut Context<'_, M>) -> Result<bool, Breakage> {
         let negotiated = cx.negotiated;
-        let mut hands = self.handle.lock();
+        let mut hands = self.handle.0.lock();
         if hands.waiting.is_empty() {
             return Ok(false);
         }

@@ -1,8 +1,8 @@
 //! The pages of RAM that rings live on: what a reader of device state needs of a guest's memory.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use vmstate::source::Source;
 use vmstate::stream::Stream;
 
@@ -34,7 +34,7 @@ pub fn ring_pages(stream: &Stream, source: &dyn Source) -> Result<BTreeSet<Page>
     let recorder = Recorder { inner: physical.as_ref(), layout, page_size, pages: Mutex::default() };
     let decoder = Decoder::new(stream, &sections, &recorder);
     decoder.for_each_device(&sections, &mut |loaded, memory| read_rings(loaded, memory));
-    Ok(recorder.pages.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(recorder.pages.into_inner())
 }
 
 /// Reads all of a device's rings. What cannot be read is no page of the stream.
@@ -73,7 +73,7 @@ impl RingMemory for Recorder<'_> {
         {
             let length = region.length.min(end - at);
             let pages = region.offset / self.page_size..(region.offset + length).div_ceil(self.page_size);
-            let mut noted = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut noted = self.pages.lock();
             noted.extend(pages.map(|index| Page { block: region.block, index }));
             at = at.saturating_add(length);
         }

@@ -19,6 +19,8 @@ pub(super) struct Show {
     bar: ProgressBar,
     /// Which move it is.
     hop: u32,
+    /// Who the guest leaves.
+    source: String,
     /// What the source measured, until the destination has, too.
     saved: Option<Value>,
     loaded: Option<Value>,
@@ -29,7 +31,7 @@ impl Show {
         let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(1) };
         let style = ProgressStyle::with_template("  {wide_bar} {percent:>3}% {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { json, bar, hop: 0, saved: None, loaded: None }
+        Self { json, bar, hop: 0, source: String::new(), saved: None, loaded: None }
     }
 
     fn line(&self, text: &str) {
@@ -62,7 +64,7 @@ impl Show {
 
     /// A move begins.
     pub(super) fn moves(&mut self, hop: u32, from: &str, to: &str) {
-        self.hop = hop;
+        (self.hop, self.source) = (hop, from.to_owned());
         self.object(&json!({ "word": "moves", "hop": hop, "from": from, "to": to }));
         self.line(&format!("\n{HEADING}move {hop}{HEADING:#}  {from} → {to}"));
     }
@@ -98,8 +100,7 @@ impl Show {
                 self.line(&format!("  {DOUBTFUL}given up{DOUBTFUL:#}  {error}"));
             }
             Some("moved") => {
-                let is_source = number(word, "/acknowledgement") > 0.0;
-                *(if is_source { &mut self.saved } else { &mut self.loaded }) = Some(word.clone());
+                *(if host == self.source { &mut self.saved } else { &mut self.loaded }) = Some(word.clone());
                 if let (Some(saved), Some(loaded)) = (&self.saved, &self.loaded) {
                     self.bar.finish_and_clear();
                     self.line(&table(saved, loaded));

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use machine::guest::net::peer_answer;
+use parking_lot::Mutex;
 use virtio::device::net::port::LONGEST_FRAME;
 
 /// Names in the world's directory.
@@ -34,7 +35,7 @@ impl World {
         let all = Arc::clone(&consoles);
         thread::spawn(move || {
             for (number, console) in listener.incoming().map_while(Result::ok).enumerate() {
-                lock(&all).push(Vec::new());
+                all.lock().push(Vec::new());
                 let all = Arc::clone(&all);
                 thread::spawn(move || read(console, &all, number));
             }
@@ -49,12 +50,8 @@ impl World {
 
     /// What is on the console: what came from one host after what came from the one before it.
     pub(super) fn console(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.consoles).concat()).into_owned()
+        String::from_utf8_lossy(&self.consoles.lock().concat()).into_owned()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends every frame back to the host that it came from.
@@ -72,7 +69,7 @@ fn answer(network: &UnixDatagram) {
 fn read(mut console: impl Read, all: &Mutex<Vec<Vec<u8>>>, number: usize) {
     let mut bytes = [0; 4096];
     while let Ok(length @ 1..) = console.read(&mut bytes) {
-        if let Some(text) = lock(all).get_mut(number) {
+        if let Some(text) = all.lock().get_mut(number) {
             text.extend_from_slice(bytes.get(..length).unwrap_or_default());
         }
     }

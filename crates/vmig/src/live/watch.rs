@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use migration::event::{Event, Observer, Progress, Side, State, Summary};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::summary;
@@ -120,7 +120,7 @@ impl Watch {
 
     fn progress(&self, progress: &Progress) {
         let downtime = {
-            let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let shown = self.shown.lock();
             shown.stopped.map(|stopped| stopped.elapsed())
         };
         let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
@@ -145,7 +145,7 @@ impl Watch {
 
     /// Whether it is time to show progress again.
     fn is_due(&self) -> bool {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown.lock();
         let due = shown.progress.is_none_or(|last| last.elapsed() >= EVERY);
         if due {
             shown.progress = Some(Instant::now());
@@ -155,7 +155,7 @@ impl Watch {
 
     fn note_state(&self, state: State) {
         if state == State::Device {
-            let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shown = self.shown.lock();
             shown.stopped.get_or_insert_with(Instant::now);
         }
     }

@@ -1,8 +1,7 @@
 //! virtio-pci (virtio 1.3 §4.1): the driver places the device's registers, finds its structures in the capability
 //! list, and gives each queue a vector.
 
-use super::{Function, Queue};
-use crate::guest::ring::{Ring, Style};
+use super::{Function, Registers};
 use crate::guest::{Board, Fault};
 use crate::map;
 
@@ -43,6 +42,18 @@ const QUEUE_DESC: u64 = 0x20;
 const QUEUE_DRIVER: u64 = 0x28;
 const QUEUE_DEVICE: u64 = 0x30;
 
+pub(super) const REGISTERS: Registers = Registers {
+    status: (DEVICE_STATUS, 1),
+    device_features: [DEVICE_FEATURE_SELECT, DEVICE_FEATURE],
+    driver_features: [DRIVER_FEATURE_SELECT, DRIVER_FEATURE],
+    queue_width: 2,
+    queue_select: QUEUE_SELECT,
+    queue_most: QUEUE_SIZE,
+    queue_size: QUEUE_SIZE,
+    queue_addresses: [QUEUE_DESC, QUEUE_DRIVER, QUEUE_DEVICE],
+    queue_enable: QUEUE_ENABLE,
+};
+
 pub(super) fn find(slot: usize, board: &mut dyn Board) -> Result<Option<(u32, Function)>, Fault> {
     let config = map::ECAM + map::ECAM_STRIDE * slot as u64;
     let device = board.read(config + DEVICE_ID, 2);
@@ -51,8 +62,11 @@ pub(super) fn find(slot: usize, board: &mut dyn Board) -> Result<Option<(u32, Fu
     }
     let bars = place(config, slot, board);
     board.write(config + COMMAND, 2, MEMORY_AND_MASTER);
-    let mut function =
-        Function { transport: 1, slot: u32::try_from(slot).unwrap_or_default(), ..Function::default() };
+    let mut function = Function {
+        transport: super::PCI,
+        slot: u32::try_from(slot).unwrap_or_default(),
+        ..Function::default()
+    };
     let mut at = board.read(config + CAPABILITIES, 1);
     for _ in 0..48 {
         if at == 0 {
@@ -130,48 +144,20 @@ fn set_up_msix(capability: u64, slot: usize, bars: &[u64; 6], board: &mut dyn Bo
     board.write(capability + 2, 2, control | MSIX_ENABLE);
 }
 
-pub(super) fn status(function: &Function) -> (u64, usize) {
-    (function.common + DEVICE_STATUS, 1)
-}
-
-pub(super) fn offered(function: &Function) -> [u64; 2] {
-    [DEVICE_FEATURE_SELECT, DEVICE_FEATURE].map(|register| function.common + register)
-}
-
-pub(super) fn accepted(function: &Function) -> [u64; 2] {
-    [DRIVER_FEATURE_SELECT, DRIVER_FEATURE].map(|register| function.common + register)
-}
-
-pub(super) fn set_up_queue(
-    function: &Function,
-    index: u16,
-    at: u64,
-    style: Style,
-    board: &mut dyn Board,
-) -> Result<Queue, Fault> {
+/// Gives the queue that is selected its vector.
+pub(super) fn give_vector(function: &Function, index: u16, board: &mut dyn Board) {
     let common = function.common;
     board.write(common + CONFIG_MSIX_VECTOR, 2, 0);
-    board.write(common + QUEUE_SELECT, 2, index.into());
-    let most = board.read(common + QUEUE_SIZE, 2);
-    if most == 0 {
-        return Err(function.fault(format!("it has no queue {index}")));
-    }
-    let ring = Ring::new(at, u16::try_from(most).unwrap_or(u16::MAX), style);
-    board.write(common + QUEUE_SIZE, 2, ring.size.into());
-    // Vector 0 is for the configuration; the queues come after it. Where there are too few, they share the last.
-    let mut vector = u64::from(index) + 1;
+    // Vector 0 is for the configuration; the queues come after it. Where there are too few, they share that.
+    let vector = u64::from(index) + 1;
     board.write(common + QUEUE_MSIX_VECTOR, 2, vector);
     if board.read(common + QUEUE_MSIX_VECTOR, 2) != vector {
-        vector = 0;
-        board.write(common + QUEUE_MSIX_VECTOR, 2, vector);
+        board.write(common + QUEUE_MSIX_VECTOR, 2, 0);
     }
-    for (register, address) in
-        [(QUEUE_DESC, ring.desc), (QUEUE_DRIVER, ring.avail), (QUEUE_DEVICE, ring.used)]
-    {
-        board.write(common + register, 4, address & 0xffff_ffff);
-        board.write(common + register + 4, 4, address >> 32);
-    }
-    board.write(common + QUEUE_ENABLE, 2, 1);
-    let notify = function.notify + board.read(common + QUEUE_NOTIFY_OFF, 2) * function.notify_multiplier;
-    Ok(Queue { ring, notify, index: index.into(), width: 2 })
+}
+
+/// Where the queue that is selected is notified.
+pub(super) fn notify(function: &Function, board: &mut dyn Board) -> u64 {
+    let offset = board.read(function.common + QUEUE_NOTIFY_OFF, 2);
+    function.notify + offset * function.notify_multiplier
 }

@@ -5,8 +5,8 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::event::PollFlags;
 use rustls::Connection;
 
@@ -69,7 +69,7 @@ impl Session {
     pub(in crate::channel) fn handshake(&self, deadline: &Deadline<'_>, channel: &str) -> Result<(), Error> {
         loop {
             deadline.left()?;
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let (outcome, events) = match state.send(&self.link) {
                 Ok(_) if !state.connection.is_handshaking() => return Ok(()),
                 Ok(_) if state.has_ended => {
@@ -98,7 +98,7 @@ impl Session {
         }
         loop {
             turn.check()?;
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             match state.connection.reader().read(buffer) {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
@@ -116,7 +116,7 @@ impl Session {
 
     pub(in crate::channel) fn write(&self, turn: &mut Turn, buffers: &[IoSlice<'_>]) -> Result<usize, Error> {
         turn.check()?;
-        let taken = self.lock().connection.writer().write_vectored(buffers);
+        let taken = self.state.lock().connection.writer().write_vectored(buffers);
         let taken = taken.map_err(|error| turn.failed(error))?;
         self.send_all(turn)?;
         Ok(taken)
@@ -124,7 +124,7 @@ impl Session {
 
     /// Says that no more will be written.
     pub(in crate::channel) fn finish(&self, turn: &mut Turn) -> Result<(), Error> {
-        self.lock().connection.send_close_notify();
+        self.state.lock().connection.send_close_notify();
         self.send_all(turn)?;
         self.link.finish().map_err(|error| turn.failed(error))
     }
@@ -132,7 +132,7 @@ impl Session {
     fn send_all(&self, turn: &mut Turn) -> Result<(), Error> {
         loop {
             turn.check()?;
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             match state.send(&self.link) {
                 Ok(bytes) => {
                     turn.moved(bytes);
@@ -153,10 +153,6 @@ impl Session {
             Failure::Io(error) => Err(turn.failed(error)),
             Failure::Tls(error) => Err(refused(turn, error)),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

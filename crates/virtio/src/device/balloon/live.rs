@@ -1,8 +1,9 @@
 //! A balloon as it runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use vm_memory::GuestMemory;
 
 use super::{Balloon, BalloonState, feature};
@@ -74,7 +75,7 @@ impl BalloonHandle {
     /// The statistics that the guest told last: tag (§5.5.6.4) and value.
     #[must_use]
     pub fn statistics(&self) -> Vec<(u16, u64)> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stats.lock().clone()
     }
 }
 
@@ -128,7 +129,7 @@ impl LiveBalloon {
             let stats = std::iter::from_fn(|| reader.array::<STAT>().ok()).take(MOST_STATS);
             let stats =
                 stats.map(|[a, b, rest @ ..]| (endianness.u16([a, b]), endianness.u64(rest))).collect();
-            *self.handle.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+            *self.handle.stats.lock() = stats;
             // There is to be one buffer only: another gives the first back.
             if let Some(before) = self.waiting.replace(chain) {
                 queue.push(before, 0)?;

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// The other end of a port. It never blocks.
 pub trait ConsolePort: Send {
@@ -93,27 +95,23 @@ impl MemoryConsole {
     /// Takes what the guest has written.
     #[must_use]
     pub fn take(&self) -> Vec<u8> {
-        self.lock().written.drain(..).collect()
+        self.0.lock().written.drain(..).collect()
     }
 
     /// Has the guest read something.
     pub fn type_in(&self, bytes: &[u8]) {
-        self.lock().typed.extend(bytes);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Pipes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().typed.extend(bytes);
     }
 }
 
 impl ConsolePort for MemoryConsole {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut pipes = self.lock();
+        let mut pipes = self.0.lock();
         let taken = bytes.len().min(pipes.room.saturating_sub(pipes.written.len()));
         pipes.written.extend(bytes.get(..taken).unwrap_or_default());
         Ok(taken)
     }
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        io::Read::read(&mut self.lock().typed, buffer)
+        io::Read::read(&mut self.0.lock().typed, buffer)
     }
 }

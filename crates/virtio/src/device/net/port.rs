@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::device::Mac;
 
@@ -91,19 +93,15 @@ impl Switch {
     /// One port more.
     #[must_use]
     pub fn plug(&self) -> SwitchPort {
-        let mut ports = self.lock();
+        let mut ports = self.0.lock();
         ports.waiting.push(Some(VecDeque::new()));
         SwitchPort { switch: self.clone(), number: ports.waiting.len() - 1 }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ports> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Port for SwitchPort {
     fn send(&mut self, frame: &[u8]) -> io::Result<bool> {
-        let mut ports = self.switch.lock();
+        let mut ports = self.switch.0.lock();
         let Some((to, from)) = addresses(frame) else { return Ok(true) };
         if !from.is_multicast() {
             ports.learned.insert(from.0, self.number);
@@ -122,7 +120,7 @@ impl Port for SwitchPort {
     }
 
     fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut ports = self.switch.lock();
+        let mut ports = self.switch.0.lock();
         let waiting = ports.waiting.get_mut(self.number).and_then(Option::as_mut);
         Ok(waiting.and_then(VecDeque::pop_front))
     }
@@ -130,7 +128,7 @@ impl Port for SwitchPort {
 
 impl Drop for SwitchPort {
     fn drop(&mut self) {
-        let mut ports = self.switch.lock();
+        let mut ports = self.switch.0.lock();
         if let Some(waiting) = ports.waiting.get_mut(self.number) {
             *waiting = None;
         }
