@@ -156,26 +156,30 @@ impl Inflater {
         let expected = pages.len();
         // A byte more than there may be shows content that does not end.
         pages.push(0);
-        let made = self.fill(content, pages);
+        let done = self.fill(content, pages);
         pages.truncate(expected);
-        match made? {
-            made if made == expected => Ok(()),
-            made => {
-                let made = if made > expected { "more".to_owned() } else { made.to_string() };
-                Err(format!("the content of a packet is {made} bytes, expected {expected}"))
-            }
+        let (read, made) = done?;
+        if made != expected {
+            let made = if made > expected { "more".to_owned() } else { made.to_string() };
+            return Err(format!("the content of a packet is {made} bytes, expected {expected}"));
+        }
+        // A stream that has ended takes no more: what is behind it would be lost.
+        match content.len().saturating_sub(read) {
+            0 => Ok(()),
+            left => Err(format!("the content of a packet goes on for {left} bytes after its stream has ended")),
         }
     }
 
-    /// Decompresses into `room`, until it is full or there is nothing more; how many bytes that were.
-    fn fill(&mut self, content: &[u8], room: &mut [u8]) -> Result<usize, String> {
+    /// Decompresses into `room`, until it is full or there is nothing more; how many bytes were read for that, and
+    /// how many made.
+    fn fill(&mut self, content: &[u8], room: &mut [u8]) -> Result<(usize, usize), String> {
         match self {
             Self::None => {
                 let length = content.len().min(room.len());
                 if let (Some(to), Some(from)) = (room.get_mut(..length), content.get(..length)) {
                     to.copy_from_slice(from);
                 }
-                Ok(content.len())
+                Ok((content.len(), content.len()))
             }
             Self::Zlib(stream) => {
                 let (mut read, mut made) = (0, 0);
@@ -196,7 +200,7 @@ impl Inflater {
                         break;
                     }
                 }
-                Ok(made)
+                Ok((read, made))
             }
             Self::Zstd(stream) => {
                 let mut input = InBuffer::around(content);
@@ -211,7 +215,7 @@ impl Inflater {
                         break;
                     }
                 }
-                Ok(output.pos())
+                Ok((input.pos, output.pos()))
             }
         }
     }
@@ -252,6 +256,20 @@ mod tests {
             let short = inflate(12288).unwrap_err();
             assert_eq!(short, "the content of a packet is 8192 bytes, expected 12288");
         }
+    }
+
+    #[test]
+    fn refuses_what_follows_the_end_of_a_stream() {
+        let mut content = Vec::with_capacity(4096);
+        let mut stream = Compress::new(flate2::Compression::new(LEVEL), true);
+        stream.compress_vec(&[7; 4096], &mut content, FlushCompress::Finish).unwrap();
+        let inflate = |content: &[u8]| {
+            Inflater::new(Compression::Zlib).unwrap().inflate(content, &mut vec![0; 4096])
+        };
+        assert_eq!(inflate(&content), Ok(()));
+        content.extend([1, 2, 3]);
+        let error = inflate(&content).unwrap_err();
+        assert_eq!(error, "the content of a packet goes on for 3 bytes after its stream has ended");
     }
 
     #[test]
