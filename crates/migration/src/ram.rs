@@ -44,3 +44,28 @@ impl RamSink for Nowhere {
         Ok(())
     }
 }
+
+/// Whether a page has nothing but zeros.
+#[must_use]
+pub fn is_zero(page: &[u8]) -> bool {
+    // Most pages that are not zero show it at their start.
+    let (head, rest) = page.split_at(page.len().min(64));
+    head.iter().all(|&byte| byte == 0)
+        && rest.chunks(256).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_pages_of_zeros() {
+        let mut page = vec![0; 4096];
+        assert!(is_zero(&page));
+        for at in [0, 63, 64, 2000, 4095] {
+            page[at] = 1;
+            assert!(!is_zero(&page), "byte {at}");
+            page[at] = 0;
+        }
+    }
+}
