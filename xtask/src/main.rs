@@ -3,15 +3,17 @@
 //! `cargo xtask fetch` brings real QEMU versions and a small guest under `target/qemu`,
 //! `cargo xtask interop` carries a running guest from QEMU through vmig to QEMU,
 //! `cargo xtask faults` breaks that at every stage,
-//! `cargo xtask bench` measures it against its peers,
+//! `cargo xtask bench` measures it against its peers, `cargo xtask guard` counts its instructions,
 //! `cargo xtask record` makes fixtures, `cargo xtask test` and `cargo xtask ci` check the tree.
 
 mod bench;
 mod cases;
 mod ci;
 mod debian;
+mod document;
 mod faults;
 mod fetch;
+mod guard;
 mod guest;
 mod interop;
 mod machine;
@@ -36,6 +38,7 @@ enum Xtask {
     Interop(interop::Interop),
     Faults(faults::Faults),
     Bench(bench::Bench),
+    Guard(guard::Guard),
     Record(record::Record),
     Test(ci::Test),
     Ci(ci::Ci),
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
         Xtask::Interop(command) => command.run(),
         Xtask::Faults(command) => command.run(),
         Xtask::Bench(command) => command.run(),
+        Xtask::Guard(command) => command.run(),
         Xtask::Record(command) => command.run(),
         Xtask::Test(command) => command.run(),
         Xtask::Ci(command) => command.run(),

@@ -1,11 +1,23 @@
 //! Running other programs: the error names the program, its exit status and the end of what it said.
 
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
+use crate::workspace;
+
 /// Lines of a failed program's output that an error repeats.
 const TAIL_LINES: usize = 12;
+
+/// Builds a program of this workspace with all optimisations, and says where it is.
+pub(crate) fn built(package: &str) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--release", "--package", package]).current_dir(workspace::root()?);
+    output(&mut build).wrap_err_with(|| format!("{package} does not build"))?;
+    Ok(workspace::cargo_target()?.join("release").join(package))
+}
 
 /// Runs a program to its end and returns its standard output; a failure carries what it said.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {

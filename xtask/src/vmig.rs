@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::machine::signal;
 use crate::qemu::qmp::text;
-use crate::{tools, workspace};
+use crate::tools;
 
 /// How often it is looked whether vmig has ended.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -23,11 +23,7 @@ pub(crate) fn program(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(vmig) = named {
         return vmig.canonicalize().into_diagnostic().wrap_err_with(|| format!("no {}", vmig.display()));
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--release", "--package", "vmig"]).current_dir(workspace::root()?);
-    tools::output(&mut build).wrap_err("vmig does not build")?;
-    Ok(workspace::cargo_target()?.join("release/vmig"))
+    tools::built("vmig")
 }
 
 /// A live verb that runs, with the events it prints. Dropping it ends the process.

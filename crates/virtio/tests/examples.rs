@@ -11,6 +11,8 @@
 mod accept_blk;
 #[path = "../examples/own_device.rs"]
 mod own_device;
+#[path = "../examples/round_trip.rs"]
+mod round_trip;
 #[path = "../examples/virtio_queue.rs"]
 mod virtio_queue_device;
 
@@ -19,4 +21,6 @@ fn they_do_as_they_say() {
     own_device::run().unwrap();
     virtio_queue_device::run().unwrap();
     accept_blk::run().unwrap();
+    round_trip::run("load", 1).unwrap();
+    round_trip::run("save", 1).unwrap();
 }

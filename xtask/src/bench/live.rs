@@ -1,4 +1,4 @@
-//! A guest with random RAM goes from end to end: QEMU and vmig at either.
+//! A guest with random RAM goes from end to end, QEMU and vmig at either; against QEMU to QEMU.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,9 @@ use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::median;
+use super::measured::{Measured, Row};
 use super::still::Still;
+use super::{median, ours};
 use crate::debian::suite::{Arch, Suite};
 use crate::qemu::Qemu;
 use crate::vmig::{self, Live as Verb};
@@ -19,25 +20,19 @@ use crate::vmig::{self, Live as Verb};
 const TO_LISTEN: Duration = Duration::from_secs(20);
 const TO_END: Duration = Duration::from_secs(180);
 
-/// Move a guest with random RAM: QEMU to QEMU, QEMU to `vmig receive`, `vmig send` to QEMU, `vmig send` to `vmig
-/// receive`; and straight through `vmig relay --mode stream`, with the memory that takes
-///
-/// Over one channel, a Unix socket and TCP on this host. The guest stands still, so that every run moves the same
-/// bytes. Needs `cargo xtask fetch` first.
+/// A guest with random RAM that stands still, so that every run moves the same bytes, over one channel of this host.
+/// Needs `cargo xtask fetch` first.
 #[derive(Debug, Args)]
-pub(crate) struct Live {
-    /// MiB of RAM
+pub(super) struct Options {
+    /// live: MiB of RAM
     #[arg(long, default_value_t = 1024)]
     size: u64,
-    /// Runs of each
+    /// live: runs of each
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Where files go: a file system in memory, so that no disk is measured
+    /// live: where files go; a file system in memory, so that no disk is measured
     #[arg(long, default_value = "/dev/shm")]
     dir: PathBuf,
-    /// The vmig to use [default: the one of this workspace, built first]
-    #[arg(long, value_name = "FILE")]
-    vmig: Option<PathBuf>,
 }
 
 /// What is at either end.
@@ -48,106 +43,137 @@ enum Way {
     VmigToQemu,
     VmigToVmig,
     Relay,
+    /// Two machines of crate `machine`: memory to memory, as QEMU to QEMU.
+    Machines,
 }
 
-const WAYS: [Way; 5] = [Way::QemuToQemu, Way::QemuToVmig, Way::VmigToQemu, Way::VmigToVmig, Way::Relay];
+/// QEMU to QEMU, which all are compared with, comes first.
+const WAYS: [Way; 6] =
+    [Way::QemuToQemu, Way::QemuToVmig, Way::VmigToQemu, Way::VmigToVmig, Way::Relay, Way::Machines];
 
 impl Way {
     fn words(self) -> &'static str {
         match self {
             Self::QemuToQemu => "QEMU → QEMU",
-            Self::QemuToVmig => "QEMU → vmig receive",
-            Self::VmigToQemu => "vmig send → QEMU",
-            Self::VmigToVmig => "vmig send → vmig receive",
-            Self::Relay => "QEMU → vmig relay --mode stream → QEMU",
+            Self::QemuToVmig => "QEMU → `vmig receive --mapped-ram`",
+            Self::VmigToQemu => "`vmig send` → QEMU",
+            Self::VmigToVmig => "`vmig send` → `vmig receive --mapped-ram`",
+            Self::Relay => "QEMU → `vmig relay --mode stream` → QEMU",
+            Self::Machines => "machine → machine",
         }
     }
+}
+
+/// One run.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    /// How long it took.
+    seconds: f64,
+    /// Processor time of source and destination, in seconds, of those whose RAM is memory.
+    processor: Option<[f64; 2]>,
+    /// The most memory that a relay had, in KiB.
+    memory: u64,
 }
 
 /// Where it all happens.
 struct Bench<'a> {
     qemu: Qemu,
     vmig: PathBuf,
+    ours: PathBuf,
     dir: &'a Path,
     bytes: u64,
     ram: PathBuf,
     stream: PathBuf,
 }
 
-impl Live {
-    pub(super) fn run(&self) -> Result<()> {
+impl Options {
+    pub(super) fn measure(&self, vmig: Option<&Path>, say: &mut dyn FnMut(Measured)) -> Result<()> {
         let place = TempDir::with_prefix_in("vmig-bench-", &self.dir).into_diagnostic();
         let place = place.wrap_err_with(|| format!("no room for files in {}", self.dir.display()))?;
         let dir = place.path();
         let bench = Bench {
             qemu: Qemu::find(Suite::Trixie, Arch::X86_64)?,
-            vmig: vmig::program(self.vmig.as_deref())?,
+            vmig: vmig::program(vmig)?,
+            ours: ours::program()?,
             dir,
             bytes: self.size << 20,
             ram: dir.join("ram"),
             stream: dir.join("guest.mig"),
         };
         random(&bench.ram, bench.bytes)?;
-        println!(
-            "{} MiB of random RAM, QEMU {}, median of {} runs taken in turn",
-            self.size,
-            bench.qemu.version(),
-            self.runs
-        );
-        println!("{:46} {:>10} {:>12} {:>8} {:>10}", "", "seconds", "MiB/s", "ratio", "memory");
+        let what = format!("{} MiB of random RAM, QEMU {}", self.size, bench.qemu.version());
         for channel in ["unix", "tcp"] {
-            let mut seconds = WAYS.map(|_| Vec::new());
-            let mut memory = 0;
+            let mut runs = WAYS.map(|_| Vec::new());
             for _ in 0..self.runs {
-                for (way, seconds) in WAYS.into_iter().zip(&mut seconds) {
-                    let (took, peak) = bench.go(way, channel).wrap_err(way.words())?;
-                    seconds.push(took.as_secs_f64());
-                    memory = memory.max(if way == Way::Relay { peak } else { 0 });
+                for (way, runs) in WAYS.into_iter().zip(&mut runs) {
+                    runs.push(bench.go(way, channel).wrap_err(way.words())?);
                 }
             }
-            let medians = seconds.map(median);
-            let [qemu, ..] = medians;
-            for (way, took) in WAYS.into_iter().zip(medians) {
-                let rate = f64::from(u32::try_from(self.size).unwrap_or(u32::MAX)) / took;
-                let memory = if way == Way::Relay { format!("{memory} KiB") } else { String::new() };
-                let name = format!("{channel}: {}", way.words());
-                println!("{name:46} {took:>10.3} {rate:>12.0} {:>8.2} {memory:>10}", qemu / took);
+            let [qemu, ..] = &runs;
+            for (way, runs) in WAYS.iter().zip(&runs).skip(1) {
+                report(*way, channel, runs, qemu, &what, say);
             }
         }
         Ok(())
     }
 }
 
+/// What came of the runs of a way, against those of QEMU to QEMU.
+fn report(way: Way, channel: &str, runs: &[Run], qemu: &[Run], what: &str, say: &mut dyn FnMut(Measured)) {
+    let against = Way::QemuToQemu.words();
+    let ratio = |of: &dyn Fn(&Run) -> f64| {
+        let of = |runs: &[Run]| median(runs.iter().map(of).collect());
+        of(runs) / of(qemu)
+    };
+    let name = format!("{}, {channel}", way.words());
+    let memory = runs.iter().map(|run| run.memory).max().unwrap_or_default();
+    let note = if memory > 0 { format!("{what}; {} MiB of memory", memory >> 10) } else { what.to_owned() };
+    let row = Row::new("live", &name, against, ratio(&|run| run.seconds)).note(note);
+    say(Measured::Row(if way == Way::VmigToVmig { row.aim(0.5) } else { row }));
+    if runs.iter().all(|run| run.processor.is_some()) {
+        for (side, words) in ["the source", "the destination"].into_iter().enumerate() {
+            let of = |run: &Run| run.processor.and_then(|both| both.get(side).copied()).unwrap_or(f64::NAN);
+            let name = format!("{name}: processor time of {words}");
+            say(Measured::Row(Row::new("live", &name, against, ratio(&of)).note(what)));
+        }
+    }
+}
+
 impl Bench<'_> {
-    /// One run: how long it took, and the most memory that vmig had, in KiB.
-    fn go(&self, way: Way, channel: &str) -> Result<(Duration, u64)> {
+    fn go(&self, way: Way, channel: &str) -> Result<Run> {
         let address = |name: &str| match channel {
             "unix" => Ok(format!("unix:{}", self.dir.join(name).display())),
             _ => free_port().map(|port| format!("tcp:127.0.0.1:{port}")),
         };
         let (first, second) = (address("in.sock")?, address("out.sock")?);
+        let took = |seconds: Duration| Run { seconds: seconds.as_secs_f64(), ..Run::default() };
         match way {
             Way::QemuToQemu => {
                 let mut to = self.waiting("to")?;
                 to.wait_at(&first)?;
-                Ok((self.source()?.send_to(&first)?, 0))
+                let mut from = self.source()?;
+                let before = [from.processor_time()?, to.processor_time()?];
+                let run = took(from.send_to(&first)?);
+                let [out, into] = before;
+                let processor = [from.processor_time()? - out, to.processor_time()? - into];
+                Ok(Run { processor: Some(processor), ..run })
             }
             Way::QemuToVmig => {
                 let to = self.receive(&first, &self.stream)?;
-                let took = self.source()?.send_to(&first)?;
+                let run = took(self.source()?.send_to(&first)?);
                 to.end(TO_END)?.well()?;
-                Ok((took, 0))
+                Ok(run)
             }
             Way::VmigToQemu => {
                 let mut to = self.waiting("to")?;
                 to.wait_at(&first)?;
-                Ok((self.send(&first)?, 0))
+                Ok(took(self.send(&first)?))
             }
             Way::VmigToVmig => {
                 let to = self.receive(&first, &self.dir.join("again.mig"))?;
-                let took = self.send(&first)?;
+                let run = took(self.send(&first)?);
                 to.end(TO_END)?.well()?;
-                Ok((took, 0))
+                Ok(run)
             }
             Way::Relay => {
                 let mut to = self.waiting("to")?;
@@ -157,10 +183,15 @@ impl Bench<'_> {
                 let mut relay = Verb::start(&mut command, self.dir, "relay")?;
                 relay.listening(TO_LISTEN)?;
                 let peak = relay.peak_memory();
-                let took = self.source()?.send_to(&first)?;
+                let run = took(self.source()?.send_to(&first)?);
                 relay.end(TO_END)?.well()?;
-                let peak = peak.join().map_err(|_panic| miette!("the memory of vmig was not seen"))?;
-                Ok((took, peak))
+                let memory = peak.join().map_err(|_panic| miette!("the memory of vmig was not seen"))?;
+                Ok(Run { memory, ..run })
+            }
+            Way::Machines => {
+                let moved = ours::moved(&self.ours, &self.ram, channel)?;
+                let processor = Some([moved.out_cpu, moved.in_cpu]);
+                Ok(Run { seconds: moved.seconds, processor, memory: 0 })
             }
         }
     }

@@ -75,6 +75,17 @@ impl Still {
         self.qmp.command("migrate-incoming", &json!({ "uri": address })).map(drop)
     }
 
+    /// Seconds that processors have worked for it.
+    pub(super) fn processor_time(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).into_diagnostic()?;
+        // Behind the name, which may have anything in it: state is the first field, user and system time the 12th and
+        // 13th (proc_pid_stat(5)).
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+        let a_second = u32::try_from(rustix::param::clock_ticks_per_second()).into_diagnostic()?;
+        Ok(ticks / f64::from(a_second))
+    }
+
     /// Sends the guest away; how long that took, as the source measured it.
     pub(super) fn send_to(&mut self, address: &str) -> Result<Duration> {
         self.agree()?;

@@ -1,33 +1,23 @@
-//! `docs/reliability.md`: the table between two comments is what was seen; the rest is written by hand.
+//! The table of `docs/reliability.md`.
 
 use std::fmt::Write as _;
 
-use miette::{IntoDiagnostic, Result, miette};
+use miette::{IntoDiagnostic, Result};
 
 use super::row::Seen;
 use super::table::Row;
+use crate::document;
 use crate::qemu::Qemu;
-use crate::workspace;
 
-/// The comments that the table is between.
-const BEGIN: &str = "<!-- faults: begin (cargo xtask faults --write) -->\n";
-const END: &str = "<!-- faults: end -->";
+/// The document that the table is in.
+const DOCUMENT: &str = "docs/reliability.md";
 
 /// Puts what was seen into the document.
 pub(super) fn write(all: &[(&Row, Seen)], from: &Qemu, to: &Qemu) -> Result<()> {
-    let path = workspace::root()?.join("docs/reliability.md");
-    let text = String::from_utf8(workspace::read(&path)?).into_diagnostic()?;
     let table = table(all, from, to).into_diagnostic()?;
-    workspace::write(&path, replaced(&text, &table)?)?;
-    println!("written to {}", path.display());
+    document::put(DOCUMENT, "faults", "cargo xtask faults --write", &table)?;
+    println!("written to {DOCUMENT}");
     Ok(())
-}
-
-fn replaced(text: &str, table: &str) -> Result<String> {
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) =
-        parts.ok_or_else(|| miette!("docs/reliability.md was expected to have {BEGIN}{END}"))?;
-    Ok(format!("{before}{BEGIN}{table}{END}{after}"))
 }
 
 fn table(all: &[(&Row, Seen)], from: &Qemu, to: &Qemu) -> Result<String, std::fmt::Error> {
@@ -41,16 +31,4 @@ fn table(all: &[(&Row, Seen)], from: &Qemu, to: &Qemu) -> Result<String, std::fm
         writeln!(table, "| {mode} | {moment} | {fault} | {} | {} |", seen.runs.words(), seen.vmig)?;
     }
     Ok(table)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_between_the_comments_is_replaced() {
-        let text = format!("before\n{BEGIN}old\n{END}\nafter\n");
-        assert_eq!(replaced(&text, "new\n").unwrap(), format!("before\n{BEGIN}new\n{END}\nafter\n"));
-        assert!(replaced("no comments", "new\n").is_err());
-    }
 }

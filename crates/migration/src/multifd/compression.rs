@@ -166,7 +166,9 @@ impl Inflater {
         // A stream that has ended takes no more: what is behind it would be lost.
         match content.len().saturating_sub(read) {
             0 => Ok(()),
-            left => Err(format!("the content of a packet goes on for {left} bytes after its stream has ended")),
+            left => {
+                Err(format!("the content of a packet goes on for {left} bytes after its stream has ended"))
+            }
         }
     }
 
@@ -263,9 +265,8 @@ mod tests {
         let mut content = Vec::with_capacity(4096);
         let mut stream = Compress::new(flate2::Compression::new(LEVEL), true);
         stream.compress_vec(&[7; 4096], &mut content, FlushCompress::Finish).unwrap();
-        let inflate = |content: &[u8]| {
-            Inflater::new(Compression::Zlib).unwrap().inflate(content, &mut vec![0; 4096])
-        };
+        let inflate =
+            |content: &[u8]| Inflater::new(Compression::Zlib).unwrap().inflate(content, &mut vec![0; 4096]);
         assert_eq!(inflate(&content), Ok(()));
         content.extend([1, 2, 3]);
         let error = inflate(&content).unwrap_err();
