@@ -1,8 +1,9 @@
-//! The examples of the README are what `vmig` prints.
+//! The examples of the README and the book are what `vmig` prints, and their links lead somewhere.
 
 mod common;
 
 use std::fs;
+use std::path::PathBuf;
 
 use common::{project, transcript};
 
@@ -17,11 +18,23 @@ fn matches(shown: &[&str], printed: &[&str]) -> bool {
     }
 }
 
+/// The README, and all pages of the book.
+fn pages() -> Vec<(PathBuf, String)> {
+    let docs = project().join("docs");
+    let folders = [docs.clone(), docs.join("how-to")];
+    let files =
+        folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()));
+    let pages = files.filter(|file| file.extension().is_some_and(|extension| extension == "md"));
+    let pages = pages.chain([project().join("README.md"), project().join("ARCHITECTURE.md")]);
+    pages.map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect()
+}
+
 #[test]
 fn examples_are_true() {
-    let readme = fs::read_to_string(project().join("README.md")).unwrap();
-    let examples: Vec<&str> = readme.split("```console\n$ vmig ").skip(1).collect();
-    assert!(examples.len() >= 2, "the README has {} examples", examples.len());
+    let pages = pages();
+    let examples: Vec<&str> =
+        pages.iter().flat_map(|(_, text)| text.split("```console\n$ vmig ").skip(1)).collect();
+    assert!(examples.len() >= 4, "there are {} examples", examples.len());
     for example in examples {
         let (example, _) = example.split_once("\n```").unwrap();
         let (command, shown) = example.split_once('\n').unwrap();
@@ -31,4 +44,21 @@ fn examples_are_true() {
         let printed: Vec<&str> = printed.lines().collect();
         assert!(matches(&shown, &printed), "`vmig {command}` prints:\n{}", printed.join("\n"));
     }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut links = 0;
+    for (page, text) in pages() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+            let target = link.0.split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let file = page.parent().unwrap().join(target);
+            assert!(file.exists(), "{} links to {target}, which is not there", page.display());
+        }
+    }
+    assert!(links > 20, "there are {links} links");
 }
