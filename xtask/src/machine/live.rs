@@ -16,6 +16,8 @@ use crate::qemu::qmp::text;
 pub(crate) struct Terms<'a> {
     /// Channels for pages beside the main one; 0 is without multifd.
     pub(crate) multifd: usize,
+    /// How those are compressed: QEMU's and vmig's name for it.
+    pub(crate) compression: Option<&'a str>,
     /// The directory of certificates, if the channel is encrypted.
     pub(crate) tls: Option<&'a Path>,
     /// Bytes in a second, the most; QEMU's own limit if there is none.
@@ -95,6 +97,9 @@ impl Machine<'_> {
         if terms.multifd > 0 {
             capabilities.push("multifd");
             parameters.insert("multifd-channels".to_owned(), json!(terms.multifd));
+            if let Some(compression) = terms.compression {
+                parameters.insert("multifd-compression".to_owned(), json!(compression));
+            }
         }
         if part == Part::Source
             && let Some(bandwidth) = terms.bandwidth

@@ -66,6 +66,9 @@ impl<'a> Post<'a> {
         if self.route.multifd > 0 {
             command.args(["--multifd", &self.route.multifd.to_string()]);
         }
+        if connects && let Some(compression) = self.route.compression {
+            command.args(["--multifd-compression", compression]);
+        }
         if connects && self.certificates.is_some() && self.address("").starts_with("unix:") {
             command.args(["--tls-hostname", tls::HOST]);
         }
@@ -80,6 +83,7 @@ impl<'a> Post<'a> {
     pub(super) fn terms(&self) -> Terms<'_> {
         Terms {
             multifd: self.route.multifd,
+            compression: self.route.compression,
             tls: self.certificates.as_deref(),
             bandwidth: Some(BANDWIDTH),
             one_way: false,

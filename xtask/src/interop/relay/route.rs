@@ -20,6 +20,8 @@ pub(crate) struct Route {
     pub(super) channel: Channel,
     /// Channels for pages beside the main one; 0 is without multifd.
     pub(crate) multifd: usize,
+    /// How these are compressed, if they are.
+    pub(crate) compression: Option<&'static str>,
 }
 
 /// What vmig does.
@@ -65,9 +67,11 @@ const ROUTES: &[Route] = &[
     route("x86-q35-q10",                Stream,       Unix,    0),
     route("x86-q35-q10",                Stream,       Tls,     2),
     route("x86-q35-q10",                Hold,         Tcp,     4),
+    route("x86-q35-q10",                Hold,         Unix,    2).compressed("zstd"),
     route("x86-q35-q7.2",               Stream,       Tcp,     0),
     route("x86-q35-q7.2",               Hold,         UnixTls, 0),
     route("x86-q35-q7.2",               Stream,       Unix,    2),
+    route("x86-q35-q7.2",               Hold,         Unix,    2).compressed("zlib"),
     route("x86-q35-q7.2-to-q10",        Hold,         Tls,     0),
     route("x86-q35-q7.2-to-q10",        Hold,         Unix,    2),
     route("x86-q35-q7.2-to-q10",        Stream,       Tcp,     0),
@@ -99,7 +103,7 @@ const ROUTES: &[Route] = &[
 ];
 
 const fn route(case: &'static str, way: Way, channel: Channel, multifd: usize) -> Route {
-    Route { case, path: &[], way, channel, multifd }
+    Route { case, path: &[], way, channel, multifd, compression: None }
 }
 
 /// The routes that a user asked for: all of them, or those named (a trailing `*` stands for any ending).
@@ -127,6 +131,10 @@ impl Route {
         Self { path, ..self }
     }
 
+    const fn compressed(self, compression: &'static str) -> Self {
+        Self { compression: Some(compression), ..self }
+    }
+
     /// The machine that goes this way.
     pub(crate) fn case(&self) -> Result<&'static Case> {
         let mut cases = CASES.iter().chain([&KITCHEN]);
@@ -151,8 +159,9 @@ impl Route {
     /// All that tells it from others.
     pub(crate) fn name(&self) -> String {
         let multifd = if self.multifd > 0 { format!("-multifd{}", self.multifd) } else { String::new() };
+        let compression = self.compression.map(|name| format!("-{name}")).unwrap_or_default();
         let hops = if self.path.is_empty() { String::new() } else { format!("-{}hops", self.path.len() - 1) };
-        format!("{}-{}-{}{multifd}{hops}", self.case, self.way.name(), self.channel.name())
+        format!("{}-{}-{}{multifd}{compression}{hops}", self.case, self.way.name(), self.channel.name())
     }
 }
 
