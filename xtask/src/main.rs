@@ -18,6 +18,7 @@ mod guest;
 mod interop;
 mod machine;
 mod man;
+mod picture;
 mod progress;
 mod qemu;
 mod record;
@@ -43,6 +44,7 @@ enum Xtask {
     Test(ci::Test),
     Ci(ci::Ci),
     Man(man::Man),
+    Picture(picture::Picture),
 }
 
 fn main() -> Result<()> {
@@ -56,5 +58,6 @@ fn main() -> Result<()> {
         Xtask::Test(command) => command.run(),
         Xtask::Ci(command) => command.run(),
         Xtask::Man(command) => command.run(),
+        Xtask::Picture(command) => command.run(),
     }
 }
