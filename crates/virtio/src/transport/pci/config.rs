@@ -104,6 +104,14 @@ impl ConfigImage {
         Some(usize::from(control & 0x7ff) + 1)
     }
 
+    /// Whether the driver uses MSI-X.
+    #[must_use]
+    pub fn has_msix_enabled(&self) -> bool {
+        let found = self.capabilities().find(|&(_, id)| id == CAPABILITY_MSIX);
+        // Message Control, bit 15 (§6.8.2.3).
+        found.and_then(|(at, _)| self.u16(at + 2)).is_some_and(|control| control & 0x8000 != 0)
+    }
+
     fn u16(&self, at: usize) -> Option<u16> {
         u16_at(&self.0, at)
     }
