@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use virtio::memory::Layout;
 use vm_memory::bitmap::{AtomicBitmap, Bitmap};
-use vm_memory::{
-    FileOffset, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
-};
+use vm_memory::{FileOffset, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap, MmapRegion};
 use vmstate::ram::{Mapped, Ram};
 
 use crate::ram::{Memory, PAGE_SIZE};

@@ -182,7 +182,9 @@ pub enum Event {
         section: String,
         /// How many in each queue, by what they asked for.
         queues: BTreeMap<usize, BTreeMap<&'static str, u64>>,
-        /// How many are left for the destination to serve.
+        /// How many of them the destination does once more, to tell the driver.
+        again: u64,
+        /// How many others are left for the destination, which alone can serve them.
         left: u64,
     },
     /// Something was mended or changed on the way.

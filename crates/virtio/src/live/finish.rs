@@ -1,14 +1,15 @@
 //! Finishing what a stopped device had to do, between two machines.
 //!
 //! The device is run without its machine: it takes its state up, serves what is in flight and what waits in its
-//! rings, and is stopped again. Nobody is there to be interrupted, so interrupts become part of its state.
+//! rings, and is stopped again. Nobody is there to be interrupted: an interrupt is kept in the transport's state, and
+//! where that cannot be, a request has to be left in flight, whose end then tells the driver of all others too.
 
 use vm_memory::GuestMemory;
 
 use super::core::LiveCore;
 use super::error::{ResumeError, StopError};
+use super::interrupts::Interrupt;
 use crate::loaded::{Refused, StoppedDevice, VirtioState};
-use crate::transport::NoInterrupt;
 
 /// Why what a stopped device had to do cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +26,12 @@ pub enum FinishError {
     /// It cannot be stopped.
     #[error(transparent)]
     Stop(#[from] StopError),
-    /// Its driver could not be told.
-    #[error(transparent)]
-    NoInterrupt(#[from] NoInterrupt),
+    /// Its driver would never hear of it.
+    #[error("the driver could not be told that chains of queue {queue} were returned")]
+    NoInterrupt {
+        /// The queue.
+        queue: usize,
+    },
     /// What it works on has failed.
     #[error("the disk failed: {0}")]
     Backend(String),
@@ -38,7 +42,7 @@ pub enum FinishError {
 
 impl<M: GuestMemory> LiveCore<M> {
     /// Goes on as a device that was stopped, does everything there is to do, and stops. Gives the state that it was
-    /// stopped in, with what has changed: indexes of queues, what is in flight, and interrupts that are due.
+    /// stopped in, with what has changed: indexes of queues, what is in flight, and interrupts that are kept.
     ///
     /// Everything else stays as its machine wrote it, for the machine that it goes to: the device here has the same
     /// rings, and need not be the same in other ways.
@@ -61,7 +65,11 @@ impl<M: GuestMemory> LiveCore<M> {
             }
         }
         for interrupt in self.take_interrupts() {
-            state.transport.as_dyn_mut().pend(interrupt)?;
+            let Interrupt::Queue(queue) = interrupt else { continue };
+            let in_flight = self.queues.get(queue).map_or(0, |queue| queue.state.packed.inuse);
+            if !state.transport.as_dyn_mut().keep_interrupt(queue) && in_flight == 0 {
+                return Err(FinishError::NoInterrupt { queue });
+            }
         }
         state.core.isr = self.isr;
         Ok(state)

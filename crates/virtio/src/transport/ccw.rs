@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use vmstate::types::Buffer;
 use vmstate::{Field, Reader, Result, VmState, Writer};
 
-use super::{NoInterrupt, RingLayout, Transport};
+use super::{RingLayout, Transport};
 use crate::finding::Findings;
-use crate::live::Interrupt;
 
 /// The state of a virtio-ccw proxy: the device, and a vector (a bit of its indicators) for each queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +44,9 @@ impl Transport for Ccw {
         self.queue_vectors.get(index).copied()
     }
     fn notify_guest(&self, _: &mut Findings) {}
-    fn pend(&mut self, _: Interrupt) -> std::result::Result<(), NoInterrupt> {
+    fn keep_interrupt(&mut self, _: usize) -> bool {
         // Indicators are in guest memory, and the interrupt itself is with the machine's interrupt controller.
-        Err(NoInterrupt("channel I/O keeps interrupts outside the device"))
+        false
     }
 }
 

@@ -28,7 +28,6 @@ pub use pci::{
 };
 
 use crate::finding::Findings;
-use crate::live::Interrupt;
 
 /// The kinds of transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,18 +70,11 @@ pub trait Transport {
     fn queue_vector(&self, index: usize) -> Option<u16>;
     /// Drives the interrupt again after the queues are loaded, as far as that can fail.
     fn notify_guest(&self, findings: &mut Findings);
-    /// Has an interrupt reach the driver when the device is loaded. The interrupt status is the core's, and set
-    /// there; a line follows it when [`notify_guest`](Self::notify_guest) drives it again.
-    ///
-    /// # Errors
-    /// If the transport keeps none.
-    fn pend(&mut self, interrupt: Interrupt) -> std::result::Result<(), NoInterrupt>;
+    /// Keeps an interrupt of a queue, so that the driver gets it from whoever loads this; gives whether it does. The
+    /// interrupt status is the core's, and set there: a line follows it when it is driven again
+    /// ([`notify_guest`](Self::notify_guest)), if its level here is left as it was.
+    fn keep_interrupt(&mut self, queue: usize) -> bool;
 }
-
-/// A transport that does not keep interrupts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the driver could not be told: {0}")]
-pub struct NoInterrupt(pub(crate) &'static str);
 
 /// The state of a device's transport, of any kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,8 +12,12 @@ use crate::loaded::{Loaded, VirtioState};
 use crate::shape::Shape;
 
 /// Serves all that a stopped block device had in flight, and all that its driver has made available since, with
-/// `disk` and in `memory`, which is the guest's. Gives the device's state as it is then, with an interrupt pending
-/// for the driver, and what was served. What only the device itself can answer stays in flight.
+/// `disk` and in `memory`, which is the guest's. Gives the device's state as it is then, and what was served. What only
+/// the device itself can answer stays in flight.
+///
+/// The driver has to be told. Where the transport keeps no interrupt (MSI-X, unless masked; channel I/O), the last
+/// request of each queue is done, and stays in flight all the same: whoever loads the device does it again, which changes
+/// nothing, returns it, and interrupts.
 ///
 /// What was written is in the disk when this returns; [`Disk::flush`] makes it last.
 ///
@@ -43,10 +47,14 @@ pub fn finish<M: GuestMemory>(
             disk.sectors()
         )));
     }
+    let queues = loaded.state.core.queues.len();
+    let mut transport = loaded.state.transport.clone();
+    let repeats_last = (0..queues).filter(|&queue| !transport.as_dyn_mut().keep_interrupt(queue)).collect();
     let options = BlkOptions {
-        queues: u16::try_from(loaded.state.core.queues.len()).unwrap_or(u16::MAX),
+        queues: u16::try_from(queues).unwrap_or(u16::MAX),
         on_error: ErrorPolicy::Stop,
         stands_in: true,
+        repeats_last,
         switches: shape.switches,
         ..BlkOptions::default()
     };

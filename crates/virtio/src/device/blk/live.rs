@@ -3,7 +3,7 @@
 //! Requests are taken when the driver notifies, and served then or when the device is polled; those that are not yet
 //! served when it stops are carried in its state, as are those that failed under [`ErrorPolicy::Stop`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use vm_memory::GuestMemory;
 use vmstate::types::List;
@@ -48,6 +48,10 @@ pub struct BlkOptions {
     /// Whether it stands in for a device elsewhere: what only that one can answer (its serial number, types of
     /// requests that are not known here) is left in flight for it.
     pub stands_in: bool,
+    /// The queues of which the last request, once it is done, is left in flight too: the device elsewhere does it again,
+    /// and interrupts the driver, which then finds all that was returned. If there are any, nothing is served before
+    /// the device is polled.
+    pub repeats_last: BTreeSet<usize>,
     /// Properties of that device that change the layout of its state.
     pub switches: Switches,
 }
@@ -61,6 +65,7 @@ impl Default for BlkOptions {
             on_error: ErrorPolicy::default(),
             at_once: 32,
             stands_in: false,
+            repeats_last: BTreeSet::new(),
             switches: Switches::default(),
         }
     }
@@ -153,6 +158,14 @@ impl LiveBlk {
                 Err(Failure::Disk(_)) => (status::IOERR, 0),
             };
             self.tally.serve(index, name.unwrap_or("unknown"));
+            did = true;
+            if self.options.repeats_last.contains(&index)
+                && !self.waiting.iter().any(|(other, _)| *other == index)
+            {
+                self.tally.repeat();
+                self.left.push((index, chain));
+                continue;
+            }
             let written = request::finish(&chain, cx.memory, status, data);
             if let Some(mut queue) = cx.queue(index)? {
                 queue.push(chain, written)?;
@@ -166,7 +179,7 @@ impl LiveBlk {
                 queue.signal()?;
             }
         }
-        Ok(did || !served.is_empty())
+        Ok(did)
     }
 }
 
@@ -236,7 +249,8 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBlk {
 
     fn notify(&mut self, queue: usize, cx: &mut Context<'_, M>) -> Result<(), Breakage> {
         self.take(queue, cx)?;
-        self.serve(cx).map(drop)
+        // Which request of a queue is the last shows when all are taken.
+        if self.options.repeats_last.is_empty() { self.serve(cx).map(drop) } else { Ok(()) }
     }
 
     fn poll(&mut self, cx: &mut Context<'_, M>) -> Result<bool, Breakage> {

@@ -17,6 +17,8 @@ pub struct Served {
     pub queues: BTreeMap<usize, BTreeMap<&'static str, u64>>,
     /// Requests that are left to the device in whose place it stands.
     pub left: u64,
+    /// Requests that were done and not returned: that device does them again, and tells the driver.
+    pub again: u64,
     /// Why its disk failed, if it did.
     pub failed: Option<String>,
 }
@@ -30,6 +32,10 @@ impl Tally {
 
     pub(super) fn serve(&self, queue: usize, name: &'static str) {
         *self.0.lock().queues.entry(queue).or_default().entry(name).or_default() += 1;
+    }
+
+    pub(super) fn repeat(&self) {
+        self.0.lock().again += 1;
     }
 
     pub(super) fn leave(&self) {

@@ -9,10 +9,9 @@ use vmstate::{Field, Reader, Result, VmState, Writer};
 
 pub use live::LiveMmio;
 
-use super::{NoInterrupt, RingLayout, Transport};
+use super::{RingLayout, Transport};
 use crate::core::VIRTIO_QUEUE_MAX;
 use crate::finding::Findings;
-use crate::live::Interrupt;
 
 /// The state of the registers that the core does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, VmState)]
@@ -47,8 +46,8 @@ impl Transport for Mmio {
         None
     }
     fn notify_guest(&self, _: &mut Findings) {}
-    fn pend(&mut self, _: Interrupt) -> std::result::Result<(), NoInterrupt> {
-        Ok(())
+    fn keep_interrupt(&mut self, _: usize) -> bool {
+        true
     }
 }
 

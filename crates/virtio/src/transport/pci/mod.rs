@@ -16,9 +16,8 @@ pub use live::LivePci;
 pub use modern::{PciExtraState, PciModernState, PciQueue, UpperFeatures};
 pub use msix::{Msix, MsixEntry};
 
-use super::{NoInterrupt, RingLayout, Transport};
+use super::{RingLayout, Transport};
 use crate::finding::{Finding, Findings};
-use crate::live::Interrupt;
 
 /// The vector of a queue, or of configuration changes, that has none.
 pub const NO_VECTOR: u16 = 0xffff;
@@ -88,18 +87,13 @@ impl Transport for Pci {
         self.msix.as_ref()?.queue_vectors.get(index).copied()
     }
 
-    fn pend(&mut self, interrupt: Interrupt) -> std::result::Result<(), NoInterrupt> {
-        let Some(msix) = self.msix.as_mut().filter(|_| self.config.has_msix_enabled()) else {
-            // The line follows the interrupt status; its level here is still the one that the machine's interrupt
-            // controller has seen, so that it changes.
-            return Ok(());
-        };
-        // A pending message goes out when its vector is found unmasked, and so when the device is loaded.
-        match interrupt {
-            Interrupt::Queue(index) => msix.pend(msix.queue_vectors.get(index).copied().unwrap_or(NO_VECTOR)),
-            Interrupt::Config => msix.pend(msix.config_vector),
-        }
-        Ok(())
+    fn keep_interrupt(&mut self, queue: usize) -> bool {
+        let (is_enabled, masks_all) = self.config.msix_control();
+        let Some(msix) = self.msix.as_mut().filter(|_| is_enabled) else { return true };
+        let vector = msix.queue_vectors.get(queue).copied().unwrap_or(NO_VECTOR);
+        // Pending is what is masked: of a vector that is not, QEMU clears the pending bit when it loads the device, and
+        // sends no message, since no queue makes use of the vector yet.
+        msix.raise(vector, masks_all).is_none()
     }
 
     fn notify_guest(&self, findings: &mut Findings) {

@@ -24,20 +24,12 @@ impl Msix {
         let index = usize::from(vector);
         let entry = self.table.get(index)?;
         if mask_all || entry.control & MASKED != 0 {
-            self.pend(vector);
+            if let Some(byte) = self.pba.get_mut(index / 8) {
+                *byte |= 1 << (index % 8);
+            }
             return None;
         }
         Some(Message { address: entry.address, data: entry.data })
-    }
-
-    /// Keeps a vector's interrupt pending, if there is such a vector.
-    pub(super) fn pend(&mut self, vector: u16) {
-        let index = usize::from(vector);
-        if index < self.table.len()
-            && let Some(byte) = self.pba.get_mut(index / 8)
-        {
-            *byte |= 1 << (index % 8);
-        }
     }
 
     /// The messages of vectors that are pending and not masked any more.
