@@ -99,3 +99,56 @@ impl HeldRam {
         self.file.write_all_at(&byte.map(|byte| byte | 1 << (page % 8)), place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use migration::incoming::Sink;
+    use migration::keep::{Mapped as Keep, MappedRam};
+    use vm_memory::Bytes;
+    use vmstate::ram::Block;
+    use vmstate::source::FileSource;
+    use vmstate::stream::{Configuration, Head, Kind, Stream};
+
+    use super::*;
+
+    const BASE: u64 = 0x4000_0000;
+
+    /// RAM of an arm guest, 16 pages of zeros, as it is held.
+    fn held() -> FileSource {
+        let ram = MappedRam::new(tempfile::tempfile().unwrap());
+        let mut keep = Keep::new(&ram);
+        let name = b"virt-10.0".to_vec();
+        keep.start(Some(&Configuration { len: 9, name, ..Configuration::default() })).unwrap();
+        let head =
+            Head::Section { kind: Kind::Start, id: 2, name: "ram".to_owned(), instance: 0, version: 4 };
+        keep.blocks(&head, &[Block::new("mach-virt.ram", 16 * PAGE_SIZE)], PAGE_SIZE).unwrap();
+        FileSource::new(ram.file().try_clone().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_there_when_it_is_scanned_again() {
+        let source = held();
+        let scan = || Stream::scan(&source, &mut |_| {}).stream.ram.unwrap();
+        let ram = scan();
+        let layout = Layout::for_ram("virt-10.0", &ram).unwrap();
+        let held = HeldRam::map(&layout, &ram, source.file().try_clone().unwrap()).unwrap();
+        held.memory().write_slice(&[7; 2], GuestAddress(BASE + 10 * PAGE_SIZE - 1)).unwrap();
+        held.keep().unwrap();
+        let after = scan();
+        assert_eq!((ram.normal, after.normal), (0, 2));
+        let mut found = [0; 4];
+        after.read(&source, 0, 10 * PAGE_SIZE - 2, &mut found).unwrap();
+        assert_eq!(found, [0, 7, 7, 0]);
+    }
+
+    #[test]
+    fn a_stream_without_places_is_not_mapped() {
+        let source = held();
+        let mut ram = Stream::scan(&source, &mut |_| {}).stream.ram.unwrap();
+        let layout = Layout::for_ram("virt-10.0", &ram).unwrap();
+        ram.blocks[0].mapped = None;
+        let error = HeldRam::map(&layout, &ram, source.file().try_clone().unwrap()).unwrap_err();
+        let expected = "guest memory at 0x40000000 cannot be mapped: its pages have no places of their own";
+        assert_eq!(error.to_string(), expected);
+    }
+}

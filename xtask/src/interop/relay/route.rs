@@ -102,7 +102,8 @@ const ROUTES: &[Route] = &[
     route("x86-q35-q10",                Complete,     Unix,    0),
     route("x86-q35-q11",                Complete,     Tcp,     2),
     route("x86-q35-q7.2-to-q10",        Complete,     Tls,     0),
-    route("x86-q35-packed-q10",         Complete,     Unix,    0),
+    // With MSI-X a request stays in flight, and QEMU does not load such a device with a packed ring.
+    route("x86-q35-packed-intx-q10",    Complete,     Unix,    0),
     route("x86-q35-intx-q10",           Complete,     Unix,    0),
     route("x86-i440fx-legacy-q10",      Complete,     Unix,    0),
     route("x86-microvm-mmio-modern-q10", Complete,    Unix,    0),
