@@ -69,6 +69,8 @@ pub(crate) const CASES: &[Case] = &[
     case("x86-q35-packed-q10",          Q35,     Trixie,   Trixie,   NO_CONSOLE).with("packed=on"),
     case("x86-q35-packed-q11",          Q35,     Sid,      Sid,      NO_CONSOLE).with("packed=on"),
     case("x86-q35-packed-q7.2-to-q10",  Q35,     Bookworm, Trixie,   NO_CONSOLE).with("packed=on"),
+    case("x86-q35-intx-q10",            Q35,     Trixie,   Trixie,   SMALL).with("vectors=0"),
+    case("x86-q35-packed-intx-q10",     Q35,     Trixie,   Trixie,   SMALL).with("packed=on,vectors=0"),
     case("x86-i440fx-legacy-q10",       I440fx,  Trixie,   Trixie,   NO_INPUT).with(LEGACY_PCI),
     case("x86-microvm-mmio-modern-q10", Microvm, Trixie,   Trixie,   SMALL).arguments(MODERN_MMIO),
     case("x86-microvm-mmio-modern-q11", Microvm, Sid,      Sid,      SMALL).arguments(MODERN_MMIO),

@@ -7,6 +7,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`ram`] | guest memory, with a bit for each page that was written |
+//! | [`held`] | the same of a guest that is held on its way |
 //! | [`map`] | where things are in physical address space |
 //! | [`bus`], [`pic`] | devices in slots, and the interrupt controller |
 //! | [`guest`] | the embedded guest: drivers and workloads |
@@ -18,6 +19,7 @@
 
 pub mod bus;
 pub mod guest;
+pub mod held;
 pub mod host;
 pub mod kit;
 pub mod machine;
@@ -28,6 +30,7 @@ pub mod ram;
 mod sections;
 
 pub use bus::Bus;
+pub use held::HeldRam;
 pub use host::Host;
 pub use kit::{Kit, World};
 pub use machine::Machine;

@@ -1,5 +1,6 @@
 //! What happens during a migration, as it happens: the progress bar, the log and the tests read the same.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -174,6 +175,17 @@ pub enum Event {
         took: Duration,
         /// How much the guest was throttled in it, in percent.
         throttled: u8,
+    },
+    /// A device's requests were served while the guest was held.
+    Served {
+        /// The device's section.
+        section: String,
+        /// How many in each queue, by what they asked for.
+        queues: BTreeMap<usize, BTreeMap<&'static str, u64>>,
+        /// How many of them the destination does once more, to tell the driver.
+        again: u64,
+        /// How many others are left for the destination, which alone can serve them.
+        left: u64,
     },
     /// Something was mended or changed on the way.
     Changed {

@@ -147,10 +147,13 @@ pub(crate) fn judged(source: FileSource, judge: &dyn Judge, clock: &Clock<'_>) -
     if let Some(error) = scan.stopped {
         return Err(error.into());
     }
-    let changed = judge.judge(&scan.stream, &source)?;
+    let finished = judge.finish(&scan.stream, &source)?;
+    let mut is_changed = finished.is_some();
+    let stream = finished.unwrap_or(scan.stream);
+    let changed = judge.judge(&stream, &source)?;
     clock.note(|moments| moments.checked = Some(std::time::Instant::now()));
-    let is_changed = changed.is_some();
-    Ok(Held { stream: changed.unwrap_or(scan.stream), source, is_changed })
+    is_changed |= changed.is_some();
+    Ok(Held { stream: changed.unwrap_or(stream), source, is_changed })
 }
 
 /// Sends a guest that is held, and waits for the acknowledgement.

@@ -11,6 +11,8 @@ use crate::qemu::Qemu;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End<'a> {
     Source,
+    /// A source whose disk takes no write of a block, by its number: it is full there. QEMU stops the guest then.
+    Stuck(u64),
     /// Loads a stream, a file in the machine's directory.
     Destination(&'a str),
     /// Stands still as it was started.
@@ -52,7 +54,7 @@ impl End<'_> {
     /// The stem of the end's files.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Source => "source",
+            Self::Source | Self::Stuck(_) => "source",
             Self::Destination(_) => "destination",
             Self::Fresh(_) => "fresh",
             Self::Waiting(_) => "waiting",
@@ -62,7 +64,7 @@ impl End<'_> {
 
     fn shape(self) -> Shape {
         match self {
-            Self::Source | Self::Destination(_) => Shape::Same,
+            Self::Source | Self::Stuck(_) | Self::Destination(_) => Shape::Same,
             Self::Fresh(shape) | Self::Waiting(shape) | Self::Hop(_, shape) => shape,
         }
     }
@@ -114,7 +116,7 @@ pub(crate) fn arguments(command: &mut Command, case: &Case, machine: &str, guest
         add_device(command, case, position, *device, end);
     }
     match end {
-        End::Source => command,
+        End::Source | End::Stuck(_) => command,
         End::Destination(stream) => command.args(["-incoming", &format!("exec:cat {stream}")]),
         End::Fresh(_) => command.arg("-S"),
         End::Waiting(_) | End::Hop(..) => command.args(["-incoming", "defer"]),
@@ -138,6 +140,15 @@ pub(crate) fn memory(board: Board) -> (u64, u64) {
     }
 }
 
+/// A disk that is full at a block of 4096 bytes.
+fn full_at(block: u64, image: &str) -> String {
+    let rule = format!("iotype=write,sector={},errno=28", block * 8);
+    let rule = rule.split(',').map(|option| format!(",file.inject-error.0.{option}")).collect::<String>();
+    format!(
+        "file.driver=blkdebug,file.image.driver=file,file.image.filename={image},file.inject-error.0.event=none{rule}"
+    )
+}
+
 /// The address of the network device.
 pub(crate) const MAC: &str = "52:54:00:12:34:56";
 
@@ -155,7 +166,11 @@ fn add_device(command: &mut Command, case: &Case, position: usize, device: Devic
             ("net", format!("netdev=net-backend,mac={MAC}{rom}"))
         }
         Device::Blk => {
-            command.args(["-drive", &format!("if=none,id=blk-backend,format=raw,file={blk_image}")]);
+            let file = match end {
+                End::Stuck(block) => full_at(block, blk_image),
+                _ => format!("file={blk_image}"),
+            };
+            command.args(["-drive", &format!("if=none,id=blk-backend,format=raw,{file}")]);
             ("blk", format!("drive=blk-backend{}", end.shape().disk()))
         }
         Device::Rng => {

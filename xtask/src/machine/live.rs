@@ -8,7 +8,7 @@ use miette::{Result, miette};
 use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 
-use super::{GLANCE, Machine, TO_MIGRATE, signal};
+use super::{GLANCE, Machine, TO_BEAT, TO_MIGRATE, signal};
 use crate::qemu::qmp::text;
 
 /// What both ends of a channel have to agree on, and how fast the guest goes.
@@ -174,6 +174,15 @@ impl Machine<'_> {
             TO_MIGRATE,
             || "the guest to run".to_owned(),
             |machine| Ok((machine.doing()? == Doing::Running).then_some(())),
+        )
+    }
+
+    /// Waits until the machine stands still, for a reason in QEMU's word.
+    pub(crate) fn wait_until_it_is(&mut self, word: &str) -> Result<()> {
+        self.wait(
+            TO_BEAT,
+            || format!("the machine to be {word}"),
+            |machine| Ok((machine.doing()? == Doing::Other(word.to_owned())).then_some(())),
         )
     }
 

@@ -29,7 +29,9 @@ impl Guest {
         let physical = physical(stream.ram.as_ref(), &layout, source);
         let decoder = Decoder::new(stream, &sections, physical.as_ref());
         let contents = sections.iter().map(|section| (section.offset, decoder.section(section))).collect();
-        Self { machine, contents }
+        drop(decoder);
+        drop(physical);
+        Self { machine, layout, contents }
     }
 }
 

@@ -20,6 +20,7 @@ pub use ring_pages::{Page, ring_pages};
 use crate::companion::LoadedCompanion;
 use crate::device::DeviceType;
 use crate::loaded::Loaded;
+use crate::memory::{Layout, MemoryError};
 use crate::section::save_section;
 use crate::shape::Shape;
 use crate::transport::TransportKind;
@@ -29,6 +30,8 @@ use crate::transport::TransportKind;
 pub struct Guest {
     /// The machine type, if the stream names it.
     pub machine: Option<String>,
+    /// Where its RAM lies, or why that is not known.
+    pub layout: Result<Layout, MemoryError>,
     /// What each section with a body holds, by the offset of the section.
     contents: BTreeMap<u64, Result<Content, Error>>,
 }

@@ -7,6 +7,7 @@
 //!
 //!  stop:    device hands over its chains ► queues stop ► device's state ► core's ► transport's ► VirtioState
 //!  resume:  StoppedDevice ► core ► queues start ► device takes its state and its chains up ► kick
+//!  finish:  resume, serve all there is, stop; interrupts become part of the VirtioState
 //! ```
 //!
 //! A device that runs has no state that could be read: it is stopped first, and what it stops into is the same
@@ -27,6 +28,7 @@ mod context;
 mod core;
 mod device;
 mod error;
+mod finish;
 mod interrupts;
 mod queues;
 mod resume;
@@ -38,6 +40,7 @@ pub use context::{Context, ServedQueue};
 pub use core::LiveCore;
 pub use device::{InFlight, LiveDevice, Negotiated};
 pub use error::{Breakage, ResumeError, StopError};
+pub use finish::FinishError;
 pub use interrupts::{Interrupt, Interrupts};
 pub use queues::{LiveQueue, Place};
 pub use transport::{LiveTransport, Message, Signals, Window};

@@ -44,6 +44,10 @@ impl Transport for Ccw {
         self.queue_vectors.get(index).copied()
     }
     fn notify_guest(&self, _: &mut Findings) {}
+    fn keep_interrupt(&mut self, _: usize) -> bool {
+        // Indicators are in guest memory, and the interrupt itself is with the machine's interrupt controller.
+        false
+    }
 }
 
 /// `s390_virtio_ccw_dev`.

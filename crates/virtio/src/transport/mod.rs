@@ -70,6 +70,10 @@ pub trait Transport {
     fn queue_vector(&self, index: usize) -> Option<u16>;
     /// Drives the interrupt again after the queues are loaded, as far as that can fail.
     fn notify_guest(&self, findings: &mut Findings);
+    /// Keeps an interrupt of a queue, so that the driver gets it from whoever loads this; gives whether it does. The
+    /// interrupt status is the core's, and set there: a line follows it when it is driven again
+    /// ([`notify_guest`](Self::notify_guest)), if its level here is left as it was.
+    fn keep_interrupt(&mut self, queue: usize) -> bool;
 }
 
 /// The state of a device's transport, of any kind.

@@ -11,9 +11,10 @@ use migration::event::{Event, Observer};
 use migration::judge::Judge;
 use virtio::finding::Severity;
 use virtio::guest::{Content, Guest};
-use vmstate::source::Source;
+use vmstate::source::{FileSource, Source};
 use vmstate::stream::{Configuration, Stream};
 
+use super::complete::Disks;
 use crate::verb::{Failure, profile};
 
 /// What is checked and changed.
@@ -35,6 +36,7 @@ pub(crate) struct Checks<'a> {
     changes: Vec<Change>,
     repair: bool,
     destination: Option<Profile>,
+    disks: Disks,
     observer: &'a dyn Observer,
 }
 
@@ -48,11 +50,16 @@ impl CheckOptions {
             destination = Some(destination.unwrap_or_else(Profile::default).merge(read));
         }
         let changes = changes.collect::<Result<_, _>>()?;
-        Ok(Checks { changes, repair: self.repair, destination, observer })
+        Ok(Checks { changes, repair: self.repair, destination, disks: Disks::default(), observer })
     }
 }
 
 impl Checks<'_> {
+    /// Serves what the guest's block devices have to do, too, while the guest is held.
+    pub(crate) fn with_disks(self, disks: Disks) -> Self {
+        Self { disks, ..self }
+    }
+
     /// Makes the changes and repairs; `None` if there is nothing to change.
     fn change(
         &self,
@@ -137,6 +144,10 @@ impl Judge for Checks<'_> {
             changed = true;
         }
         Ok(changed)
+    }
+
+    fn finish(&self, stream: &Stream, held: &FileSource) -> Result<Option<Stream>, Cause> {
+        self.disks.finish(stream, held, self.observer)
     }
 
     fn judge(&self, stream: &Stream, source: &dyn Source) -> Result<Option<Stream>, Cause> {

@@ -1,6 +1,8 @@
 //! What the live verbs share: how channels are opened, what ends them, what is shown meanwhile.
 
 mod checks;
+mod complete;
+mod disk_image;
 mod summary;
 mod watch;
 
@@ -17,6 +19,7 @@ use migration::peer::Peer;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 pub(crate) use checks::CheckOptions;
+pub(crate) use complete::{CompleteIo, Disks};
 pub(crate) use summary::time;
 pub(crate) use watch::Watch;
 

@@ -1,5 +1,6 @@
 //! What is shown while a guest is on its way: a progress bar for people, a line of JSON for each event.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::str::FromStr;
 use std::thread::sleep;
@@ -177,6 +178,10 @@ impl Observer for Watch {
             (Event::Changed { what }, false) => {
                 self.bar.suspend(|| anstream::eprintln!("{GOOD}changed{GOOD:#} {what}"));
             }
+            (Event::Served { section, queues, again, left }, false) => {
+                let what = served(queues, *again, *left);
+                self.bar.suspend(|| anstream::eprintln!("{GOOD}served{GOOD:#} {section}: {what}"));
+            }
             (Event::Warning { what }, false) => {
                 self.bar.suspend(|| anstream::eprintln!("{DOUBTFUL}warning{DOUBTFUL:#} {what}"));
             }
@@ -194,4 +199,23 @@ impl Observer for Watch {
             sleep(Duration::from_secs_f64(pause.seconds));
         }
     }
+}
+
+/// Requests that were served, by queue and type, and those that were not.
+fn served(queues: &BTreeMap<usize, BTreeMap<&'static str, u64>>, again: u64, left: u64) -> String {
+    let queue = |(queue, kinds): (&usize, &BTreeMap<&'static str, u64>)| {
+        let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        format!("queue {queue}: {}", kinds.join(", "))
+    };
+    let mut parts: Vec<_> = queues.iter().map(queue).collect();
+    if parts.is_empty() {
+        parts.push("nothing was to be done".to_owned());
+    }
+    if again > 0 {
+        parts.push(format!("the destination does {again} of them again, to interrupt the guest"));
+    }
+    if left > 0 {
+        parts.push(format!("{left} left for the destination, which alone can answer"));
+    }
+    parts.join("; ")
 }

@@ -16,8 +16,8 @@ use migration::pass;
 use super::send::size;
 use super::{Failure, Outcome};
 use crate::live::{
-    CheckOptions, Compressed, Incoming, Multifd, Outgoing, Patient, Watch, at_setup, end, interrupts,
-    not_kept, watched,
+    CheckOptions, CompleteIo, Compressed, Disks, Incoming, Multifd, Outgoing, Patient, Watch, at_setup, end,
+    interrupts, not_kept, watched,
 };
 use crate::output::write_stream;
 
@@ -36,6 +36,8 @@ Examples:
   vmig relay tcp::4444 tcp:host:4444 --onto qmp:/run/b.qmp refused if it would not load there
   vmig relay unix:a.sock unix:b.sock --repair              a guest of QEMU 5.2 with balloon page poison
   vmig relay unix:a.sock unix:b.sock --edit 0000:00:03.0/virtio-net.device.mac=52:54:00:00:00:01
+  vmig relay unix:a.sock unix:b.sock --complete-io blk0=disk.img
+                                                           a write that is stuck at the source is done here
   vmig relay tcp::4444 tcp:host:4444 --multifd 4           with multifd on at both ends, multifd-channels 4
   vmig relay tcp::4444 tcp:host:4444 --tls-in /etc/pki/qemu --tls-out /etc/pki/qemu
 
@@ -65,6 +67,12 @@ pub(crate) struct Relay {
     /// The most bytes in a second that go to the destination (--mode hold)
     #[arg(long, value_name = "BYTES", value_parser = size)]
     max_bandwidth: Option<u64>,
+    /// Serve what a block device has in flight or in its rings, from the raw image of its disk, while the guest is
+    /// held (--mode hold); may be given more than once. NAME is the device's path, 0000:00:03.0, or blk0 for the
+    /// first block device. What was written to FILE stays there whatever happens: a source that keeps its guest serves
+    /// the same requests again
+    #[arg(long, value_name = "NAME=FILE")]
+    complete_io: Vec<CompleteIo>,
     #[command(flatten)]
     multifd: Multifd,
     #[command(flatten)]
@@ -97,7 +105,11 @@ impl Relay {
             let text = "--save keeps what goes over the main channel, and with --multifd pages do not; use --mode hold";
             return Err(Failure::NotThere(text.to_owned()));
         }
-        let checks = self.checks.checks(watch)?;
+        if self.mode == Mode::Stream && !self.complete_io.is_empty() {
+            let text = "--complete-io works in the guest's RAM, which has gone on with --mode stream; use --mode hold";
+            return Err(Failure::NotThere(text.to_owned()));
+        }
+        let checks = self.checks.checks(watch)?.with_disks(Disks::open(&self.complete_io)?);
         let interrupts = interrupts()?;
         let patient = self.patient;
         let incoming =

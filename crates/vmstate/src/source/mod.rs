@@ -115,6 +115,12 @@ impl FileSource {
         let len = file.seek(SeekFrom::End(0))?;
         Ok(Self { file, len })
     }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 impl Source for FileSource {

@@ -1,9 +1,11 @@
 //! `vmig relay`, `receive` and `send`: a guest is not stopped before, and runs while it goes from host to host.
 //!
 //! `route` has the ways that are tried, `post` what lies between two hosts; then a file for each thing
-//! that is done: `carry` has vmig in the middle, `file` at one end, `repair` gives it what no QEMU loads.
+//! that is done: `carry` has vmig in the middle, `file` at one end, `repair` gives it what no QEMU loads,
+//! `complete` has it do what a guest was stopped at.
 
 mod carry;
+mod complete;
 mod file;
 mod post;
 mod repair;
@@ -36,6 +38,7 @@ pub(super) fn run(
     let post = Post::new(route, &site, vmig)?;
     match route.way {
         Way::Hold | Way::Stream | Way::EditHold | Way::EditStream => carry::run(&post, first, others),
+        Way::Complete => complete::run(&post, first, others),
         Way::Receive => file::receive(&post, first, others),
         Way::Send => file::send(&post, first, others),
         Way::ReceiveSend => file::receive_and_send(&post, first, others),

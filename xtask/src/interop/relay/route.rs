@@ -43,6 +43,8 @@ pub(super) enum Way {
     /// `vmig send` of a recorded stream that no QEMU loads, through `vmig relay --repair`, in mode hold and stream
     RepairHold,
     RepairStream,
+    /// `vmig relay --complete-io`: a write that is stuck at the source is done on the way
+    Complete,
 }
 
 /// What a guest goes over.
@@ -57,7 +59,9 @@ pub(super) enum Channel {
 }
 
 use Channel::{Tcp, Tls, Unix, UnixTls};
-use Way::{EditHold, EditStream, Hold, Receive, ReceiveSend, RepairHold, RepairStream, Send, Stream};
+use Way::{
+    Complete, EditHold, EditStream, Hold, Receive, ReceiveSend, RepairHold, RepairStream, Send, Stream,
+};
 
 const THERE_AND_BACK: &[Suite] = &[Bookworm, Trixie, Bookworm, Trixie, Bookworm];
 
@@ -98,6 +102,17 @@ const ROUTES: &[Route] = &[
     route("x86-q35-q10",                Send,         Tcp,     0),
     route("x86-q35-q7.2",               Send,         Tls,     4),
     route("x86-q35-q11",                ReceiveSend,  Tcp,     2),
+    route("x86-q35-q7.2",               Complete,     Unix,    0),
+    route("x86-q35-q10",                Complete,     Unix,    0),
+    route("x86-q35-q11",                Complete,     Tcp,     2),
+    route("x86-q35-q7.2-to-q10",        Complete,     Tls,     0),
+    // With MSI-X a request stays in flight, and QEMU does not load such a device with a packed ring.
+    route("x86-q35-packed-intx-q10",    Complete,     Unix,    0),
+    route("x86-q35-intx-q10",           Complete,     Unix,    0),
+    route("x86-i440fx-legacy-q10",      Complete,     Unix,    0),
+    route("x86-microvm-mmio-modern-q10", Complete,    Unix,    0),
+    route("x86-microvm-mmio-legacy-q10", Complete,    Unix,    0),
+    route("s390x-ccw-q10",              Complete,     Unix,    0),
     route(KITCHEN.name,                 RepairHold,   Unix,    0),
     route(KITCHEN.name,                 RepairStream, Unix,    0),
 ];
@@ -177,6 +192,7 @@ impl Way {
             Self::ReceiveSend => "receive-send",
             Self::RepairHold => "repair-hold",
             Self::RepairStream => "repair-stream",
+            Self::Complete => "complete-io",
         }
     }
 

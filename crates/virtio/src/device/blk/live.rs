@@ -3,18 +3,20 @@
 //! Requests are taken when the driver notifies, and served then or when the device is polled; those that are not yet
 //! served when it stops are carried in its state, as are those that failed under [`ErrorPolicy::Stop`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use vm_memory::GuestMemory;
 use vmstate::types::List;
 
-use super::request::{self, Failure, status};
+use super::request::{self, Failure, Header, status};
+use super::tally::Tally;
 use super::{Blk, BlkRequest, feature};
 use crate::core::Features;
 use crate::device::disk::Disk;
 use crate::device::{Device, DeviceState, DeviceType};
 use crate::live::{Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError};
 use crate::ring::Chain;
+use crate::shape::Switches;
 
 /// Where the driver chooses between write-back and write-through (§5.2.4).
 const WRITEBACK: usize = 32;
@@ -43,12 +45,29 @@ pub struct BlkOptions {
     pub on_error: ErrorPolicy,
     /// Requests that are served in one go; the others wait for the next poll.
     pub at_once: usize,
+    /// Whether it stands in for a device elsewhere: what only that one can answer (its serial number, types of
+    /// requests that are not known here) is left in flight for it.
+    pub stands_in: bool,
+    /// The queues of which the last request, once it is done, is left in flight too: the device elsewhere does it again,
+    /// and interrupts the driver, which then finds all that was returned. If there are any, nothing is served before
+    /// the device is polled.
+    pub repeats_last: BTreeSet<usize>,
+    /// Properties of that device that change the layout of its state.
+    pub switches: Switches,
 }
 
 impl Default for BlkOptions {
     fn default() -> Self {
-        let (serial, on_error) = (String::new(), ErrorPolicy::default());
-        Self { queues: 1, queue_size: 128, serial, on_error, at_once: 32 }
+        Self {
+            queues: 1,
+            queue_size: 128,
+            serial: String::new(),
+            on_error: ErrorPolicy::default(),
+            at_once: 32,
+            stands_in: false,
+            repeats_last: BTreeSet::new(),
+            switches: Switches::default(),
+        }
     }
 }
 
@@ -58,6 +77,9 @@ pub struct LiveBlk {
     options: BlkOptions,
     /// Requests that were taken and not returned, oldest first, with their queues.
     waiting: VecDeque<(usize, Chain)>,
+    /// Requests that are left to another device, oldest first.
+    left: Vec<(usize, Chain)>,
+    tally: Tally,
     /// Why the first of them could not be served, if it could not.
     stopped: Option<String>,
     writeback: bool,
@@ -73,7 +95,14 @@ impl LiveBlk {
     /// A block device whose data is on `disk`.
     #[must_use]
     pub fn new(disk: Box<dyn Disk>, options: BlkOptions) -> Self {
-        Self { disk, options, waiting: VecDeque::new(), stopped: None, writeback: true }
+        let (waiting, left, tally) = (VecDeque::new(), Vec::new(), Tally::default());
+        Self { disk, options, waiting, left, tally, stopped: None, writeback: true }
+    }
+
+    /// What it has done so far, to be looked at while it runs.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// Why the device has stopped to serve requests, if its disk failed and it is told to wait then.
@@ -94,27 +123,49 @@ impl LiveBlk {
         Ok(())
     }
 
-    /// Serves some of the requests that wait; whether it served any.
+    /// Serves some of the requests that wait; whether it did anything.
     fn serve<M: GuestMemory>(&mut self, cx: &mut Context<'_, M>) -> Result<bool, Breakage> {
         if self.stopped.is_some() {
             return Ok(false);
         }
         let endianness = cx.negotiated.endianness;
         let mut served = Vec::new();
+        let mut did = false;
         for _ in 0..self.options.at_once {
             let Some((index, chain)) = self.waiting.pop_front() else { break };
-            let done = request::serve(&chain, cx.memory, endianness, &self.options.serial, &mut *self.disk);
+            let serial = &self.options.serial;
+            let header = Header::read(&chain, cx.memory, endianness);
+            if self.options.stands_in && header.as_ref().is_ok_and(|header| !header.is_answered_alike()) {
+                self.tally.leave();
+                self.left.push((index, chain));
+                did = true;
+                continue;
+            }
+            let name = header.as_ref().ok().and_then(|header| header.name());
+            let done = header.map_err(Failure::Disk).and_then(|header| {
+                request::serve(header, &chain, cx.memory, endianness, serial, &mut *self.disk)
+            });
             let (status, data) = match done {
                 Ok(data) if self.writeback || self.disk.flush().is_ok() => (status::OK, data),
                 Ok(_) => (status::IOERR, 0),
                 Err(Failure::Status(status)) => (status, 0),
                 Err(Failure::Disk(error)) if self.options.on_error == ErrorPolicy::Stop => {
+                    self.tally.fail(&error);
                     self.stopped = Some(error.to_string());
                     self.waiting.push_front((index, chain));
                     break;
                 }
                 Err(Failure::Disk(_)) => (status::IOERR, 0),
             };
+            self.tally.serve(index, name.unwrap_or("unknown"));
+            did = true;
+            if self.options.repeats_last.contains(&index)
+                && !self.waiting.iter().any(|(other, _)| *other == index)
+            {
+                self.tally.repeat();
+                self.left.push((index, chain));
+                continue;
+            }
             let written = request::finish(&chain, cx.memory, status, data);
             if let Some(mut queue) = cx.queue(index)? {
                 queue.push(chain, written)?;
@@ -128,7 +179,7 @@ impl LiveBlk {
                 queue.signal()?;
             }
         }
-        Ok(!served.is_empty())
+        Ok(did)
     }
 }
 
@@ -153,6 +204,10 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBlk {
 
     fn queue_sizes(&self) -> Vec<u16> {
         vec![self.options.queue_size; self.options.queues.into()]
+    }
+
+    fn switches(&self) -> Switches {
+        self.options.switches
     }
 
     fn config(&self, negotiated: &Negotiated) -> Vec<u8> {
@@ -194,7 +249,8 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBlk {
 
     fn notify(&mut self, queue: usize, cx: &mut Context<'_, M>) -> Result<(), Breakage> {
         self.take(queue, cx)?;
-        self.serve(cx).map(drop)
+        // Which request of a queue is the last shows when all are taken.
+        if self.options.repeats_last.is_empty() { self.serve(cx).map(drop) } else { Ok(()) }
     }
 
     fn poll(&mut self, cx: &mut Context<'_, M>) -> Result<bool, Breakage> {
@@ -203,13 +259,14 @@ impl<M: GuestMemory> LiveDevice<M> for LiveBlk {
 
     fn reset(&mut self) {
         self.waiting.clear();
+        self.left.clear();
         self.stopped = None;
         self.writeback = true;
     }
 
     fn hand_over(&mut self) -> Vec<(usize, Chain)> {
         self.stopped = None;
-        self.waiting.drain(..).collect()
+        self.left.drain(..).chain(self.waiting.drain(..)).collect()
     }
 
     fn state(&mut self, in_flight: Vec<InFlight>, _: &Context<'_, M>) -> DeviceState {

@@ -3,10 +3,14 @@
 //! Its data is the list of requests that were taken and not returned: those that failed while the
 //! device was told to stop on errors (`werror=stop`), and wait to be tried again.
 
+mod finish;
 mod live;
 mod request;
+mod tally;
 
+pub use finish::finish;
 pub use live::{BlkOptions, ErrorPolicy, LiveBlk};
+pub use tally::{Served, Tally};
 
 use serde::{Deserialize, Serialize};
 use vmstate::types::List;
@@ -113,10 +117,13 @@ pub(super) const FEATURES: &[Feature] = &[
     (feature::MQ, "MQ"),
     (feature::DISCARD, "DISCARD"),
     (feature::WRITE_ZEROES, "WRITE_ZEROES"),
-    (15, "LIFETIME"),
-    (16, "SECURE_ERASE"),
-    (17, "ZONED"),
+    UNSERVED[0],
+    UNSERVED[1],
+    UNSERVED[2],
 ];
+
+/// Features with types of requests that the running device does not know.
+const UNSERVED: [Feature; 3] = [(15, "LIFETIME"), (16, "SECURE_ERASE"), (17, "ZONED")];
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,46 @@ mod kind {
     pub(super) const WRITE_ZEROES: u32 = 13;
 }
 
+/// What a request is, as its first [`HEADER`] bytes say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    kind: u32,
+    sector: u64,
+}
+
+impl Header {
+    /// Of a chain that is not [`malformed`].
+    pub(super) fn read<M: GuestMemory>(
+        chain: &Chain,
+        memory: &M,
+        endianness: Endianness,
+    ) -> io::Result<Self> {
+        let mut reader = chain.reader(memory);
+        let kind = endianness.u32(reader.array()?);
+        reader.skip(4);
+        Ok(Self { kind, sector: endianness.u64(reader.array()?) })
+    }
+
+    /// The type, in a word; `None` if it is not known here.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self.kind {
+            kind::IN => Some("read"),
+            kind::OUT => Some("write"),
+            kind::FLUSH => Some("flush"),
+            kind::GET_ID => Some("get-id"),
+            kind::DISCARD => Some("discard"),
+            kind::WRITE_ZEROES => Some("write-zeroes"),
+            _ => None,
+        }
+    }
+
+    /// Whether any device with the same data gives the same answer: not if the type is not known here, nor if it is
+    /// asked what the disk is called.
+    pub(super) fn is_answered_alike(self) -> bool {
+        self.kind != kind::GET_ID && self.name().is_some()
+    }
+}
+
 /// What the driver is told.
 pub(super) mod status {
     pub(in super::super) const OK: u8 = 0;
@@ -60,6 +100,7 @@ pub(super) fn malformed(chain: &Chain) -> Option<String> {
 
 /// Serves a request as far as its status byte. Gives how many bytes of data were written into its buffers.
 pub(super) fn serve<M: GuestMemory>(
+    Header { kind, sector }: Header,
     chain: &Chain,
     memory: &M,
     endianness: Endianness,
@@ -67,9 +108,7 @@ pub(super) fn serve<M: GuestMemory>(
     disk: &mut dyn Disk,
 ) -> Result<u64, Failure> {
     let mut reader = chain.reader(memory);
-    let kind = endianness.u32(reader.array()?);
-    reader.skip(4);
-    let sector = endianness.u64(reader.array()?);
+    reader.skip(HEADER);
     match kind {
         kind::IN => read(chain, memory, sector, disk),
         kind::OUT => {

@@ -46,6 +46,9 @@ impl Transport for Mmio {
         None
     }
     fn notify_guest(&self, _: &mut Findings) {}
+    fn keep_interrupt(&mut self, _: usize) -> bool {
+        true
+    }
 }
 
 /// `virtio_mmio`: no fields, one subsection.

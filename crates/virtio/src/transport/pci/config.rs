@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vmstate::{ErrorKind, Reader, Result};
 
+use super::layout::{MSIX_ENABLE, MSIX_MASK_ALL};
+
 pub(super) const VENDOR_ID: usize = 0x00;
 pub(super) const DEVICE_ID: usize = 0x02;
 pub(super) const COMMAND: usize = 0x04;
@@ -102,6 +104,14 @@ impl ConfigImage {
         // Message Control, bits 0 to 10: the table size less one (§6.8.2.3).
         let control = self.u16(at + 2)?;
         Some(usize::from(control & 0x7ff) + 1)
+    }
+
+    /// Whether the driver has MSI-X on, and whether it masks all vectors.
+    pub(super) fn msix_control(&self) -> (bool, bool) {
+        let found = self.capabilities().find(|&(_, id)| id == CAPABILITY_MSIX);
+        // The upper byte of Message Control (§6.8.2.3).
+        let control = found.and_then(|(at, _)| self.0.get(at + 3)).copied().unwrap_or_default();
+        (control & MSIX_ENABLE != 0, control & MSIX_MASK_ALL != 0)
     }
 
     fn u16(&self, at: usize) -> Option<u16> {

@@ -87,6 +87,15 @@ impl Transport for Pci {
         self.msix.as_ref()?.queue_vectors.get(index).copied()
     }
 
+    fn keep_interrupt(&mut self, queue: usize) -> bool {
+        let (is_enabled, masks_all) = self.config.msix_control();
+        let Some(msix) = self.msix.as_mut().filter(|_| is_enabled) else { return true };
+        let vector = msix.queue_vectors.get(queue).copied().unwrap_or(NO_VECTOR);
+        // Pending is what is masked: of a vector that is not, QEMU clears the pending bit when it loads the device, and
+        // sends no message, since no queue makes use of the vector yet.
+        msix.raise(vector, masks_all).is_none()
+    }
+
     fn notify_guest(&self, findings: &mut Findings) {
         for (pin, &level) in self.irq_state.iter().enumerate() {
             if level > 1 {
