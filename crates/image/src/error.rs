@@ -16,6 +16,12 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
+    /// It is no file that could hold a stream.
+    #[error("{file} is a pipe, a socket or a device, no file")]
+    NoFile {
+        /// What it is called.
+        file: String,
+    },
     /// The file cannot be read.
     #[error("cannot read {file}: {error}")]
     Read {

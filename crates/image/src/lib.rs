@@ -12,6 +12,7 @@
 mod container;
 mod error;
 mod libvirt;
+mod list;
 mod lz4;
 mod lzop;
 mod packing;
@@ -30,6 +31,7 @@ use vmstate::source::{FileSource, Source};
 pub use container::{Container, Layer};
 pub use error::Error;
 pub use libvirt::{Format, Save};
+pub use list::{Entry, list};
 pub use packing::Packing;
 pub use qcow2::Snapshot;
 use window::{Sequence, Window};

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod fleet;
 mod input;
 mod live;
 mod output;
