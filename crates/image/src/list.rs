@@ -6,7 +6,7 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::Error;
+use crate::{Error, store};
 
 /// A file of a folder.
 #[derive(Debug)]
@@ -17,13 +17,17 @@ pub struct Entry {
     pub file: Result<String, Error>,
 }
 
-/// Lists the files of a folder and of those in it, by name. Links are followed.
+/// Lists the files of a folder and of those in it, by name; or the objects below a prefix (`s3://bucket/prefix`).
+/// Links are followed.
 ///
 /// What cannot be listed or is no file is an entry too, with the reason: nothing is left out.
 ///
 /// # Errors
 /// If there is no such folder, or it cannot be read.
 pub fn list(folder: &str) -> Result<Vec<Entry>, Error> {
+    if store::is_url(folder) {
+        return store::list(folder);
+    }
     let failed = |error| Error::Open { file: folder.to_owned(), error };
     if !fs::metadata(folder).map_err(failed)?.is_dir() {
         return Err(failed(io::ErrorKind::NotADirectory.into()));
