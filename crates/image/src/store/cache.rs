@@ -87,7 +87,7 @@ mod tests {
             }
             assert!(cache.get(offset).is_some());
             assert!(cache.bytes <= KEPT);
-            assert_eq!(cache.bytes, cache.pieces.values().map(|piece| piece.bytes.len()).sum());
+            assert_eq!(cache.bytes, cache.pieces.values().map(|piece| piece.bytes.len()).sum::<usize>());
         }
         ranges
     }
