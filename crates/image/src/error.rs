@@ -16,6 +16,22 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
+    /// A store of objects refuses, or does not answer.
+    #[error("cannot read {url}: {error}; {help}")]
+    Store {
+        /// The address of the object, or of the prefix of several.
+        url: String,
+        /// What the store said.
+        error: String,
+        /// What to look at.
+        help: &'static str,
+    },
+    /// It is no file that could hold a stream.
+    #[error("{file} is a pipe, a socket or a device, no file")]
+    NoFile {
+        /// What it is called.
+        file: String,
+    },
     /// The file cannot be read.
     #[error("cannot read {file}: {error}")]
     Read {

@@ -6,17 +6,20 @@
 //! without a name, since a stream cannot be read in one go: the state of the devices comes after RAM and
 //! says which few pages of RAM are wanted. Set `TMPDIR` to choose where; runs of zeros take no space there.
 //!
-//! What a file is, its first bytes tell, not its name.
+//! What a file is, its first bytes tell, not its name. `s3://bucket/path` and the like are objects in a store, of
+//! which only what is looked at is fetched (feature `object-store`).
 #![forbid(unsafe_code)]
 
 mod container;
 mod error;
 mod libvirt;
+mod list;
 mod lz4;
 mod lzop;
 mod packing;
 mod qcow2;
 mod spool;
+mod store;
 mod window;
 
 use std::fs::File;
@@ -30,6 +33,7 @@ use vmstate::source::{FileSource, Source};
 pub use container::{Container, Layer};
 pub use error::Error;
 pub use libvirt::{Format, Save};
+pub use list::{Entry, list};
 pub use packing::Packing;
 pub use qcow2::Snapshot;
 use window::{Sequence, Window};
@@ -46,7 +50,7 @@ pub struct Image {
     pub source: Box<dyn Source>,
 }
 
-/// Opens a file, or standard input for `-`.
+/// Opens a file, standard input for `-`, or an object in a store for `s3://`, `gs://`, `az://` and `https://`.
 ///
 /// `FILE#SNAPSHOT` is a snapshot in a qcow2 image, by its name or id, unless there is a file with that very
 /// name. Without `#SNAPSHOT` it is the only snapshot that has VM state.
@@ -72,6 +76,14 @@ fn split(path: &str) -> (&str, Option<&str>) {
 /// A file as it is, or as it is without its compression.
 fn open_file(path: &str, progress: &mut dyn FnMut(u64)) -> Result<(Container, Box<dyn Source>), Error> {
     let failed = |error| Error::Read { file: name(path), error };
+    if store::is_url(path) {
+        let source = store::open(path)?;
+        let head = head(&mut Sequence::new(&source)).map_err(failed)?;
+        return match Packing::detect(&head) {
+            Some(_) => read_once(Sequence::new(&source), path, progress),
+            None => Ok((Container::default(), source)),
+        };
+    }
     let file = match path {
         "-" => io::stdin().as_fd().try_clone_to_owned().map(File::from),
         _ => File::open(path),

@@ -28,9 +28,15 @@ impl Input {
     /// Opens a file, or standard input for `-`.
     pub(crate) fn open(file: &str) -> Result<Self, Failure> {
         let progress = Progress::new();
-        let image = image::open(file, &mut |bytes| progress.set("unpacking", bytes))?;
-        let scan = Stream::scan(image.source.as_ref(), &mut |bytes| progress.set("reading", bytes));
+        let input = Self::read(file, &mut |what, bytes| progress.set(what, bytes));
         progress.finish();
+        input
+    }
+
+    /// The same; `progress` is told what is being done, and to how many bytes.
+    pub(crate) fn read(file: &str, progress: &mut dyn FnMut(&'static str, u64)) -> Result<Self, Failure> {
+        let image = image::open(file, &mut |bytes| progress("unpacking", bytes))?;
+        let scan = Stream::scan(image.source.as_ref(), &mut |bytes| progress("reading", bytes));
         let guest = Guest::decode(&scan.stream, image.source.as_ref());
         let name = if file == "-" { "standard input" } else { file };
         match scan.stopped {

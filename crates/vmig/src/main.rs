@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod fleet;
 mod input;
 mod live;
 mod output;
@@ -19,9 +20,12 @@ use tracing_subscriber::fmt::format::FmtSpan;
 /// Look into, check and carry the state of virtual machines: QEMU's migration streams.
 #[derive(Debug, Parser)]
 #[command(name = "vmig", version, propagate_version = true, arg_required_else_help = true)]
-#[command(
-    after_help = "VMIG_LOG=info (or debug, or migration=trace) logs what happens, with times, to standard error."
-)]
+#[command(after_help = "\
+A stream is a file, `-` for standard input, FILE#SNAPSHOT in a qcow2 image, or an object in a store: s3://BUCKET/PATH,
+gs://BUCKET/PATH, az://CONTAINER/PATH, https://HOST/PATH. Credentials are taken from the environment: AWS_…, GOOGLE_…,
+AZURE_….
+
+VMIG_LOG=info (or debug, or migration=trace) logs what happens, with times, to standard error.")]
 struct Cli {
     /// When to use colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

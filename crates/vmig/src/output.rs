@@ -40,7 +40,7 @@ pub(crate) fn write_to(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {
     match path {
-        Some(path) => write_file(path, write),
+        Some(path) => write_file(path, |out| write(out)),
         None => print(write),
     }
 }
@@ -48,7 +48,7 @@ pub(crate) fn write_to(
 /// Writes a file through `write`. If that fails, nothing is left, and what was there stays.
 pub(crate) fn write_file<E: Into<WriteError>>(
     path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), E>,
 ) -> Result<(), Failure> {
     let file = path.display().to_string();
     let failed = |error: io::Error| Failure::Write { file: file.clone(), error };

@@ -22,7 +22,7 @@ mod ram;
 mod reason;
 mod sections;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use virtio::guest::Guest;
 use vmstate::Error;
 use vmstate::stream::Stream;
@@ -43,8 +43,7 @@ pub struct Incoming<'a> {
 }
 
 /// What will come of loading a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// QEMU loads it.
     Loads,
@@ -52,6 +51,24 @@ pub enum Outcome {
     Refused,
     /// It depends on something that is not known.
     CannotTell,
+}
+
+impl Outcome {
+    /// As JSON and tables name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loads => "loads",
+            Self::Refused => "refused",
+            Self::CannotTell => "cannot-tell",
+        }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// Whether a stream loads, and why not.

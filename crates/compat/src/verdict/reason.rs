@@ -1,5 +1,7 @@
 //! Why a stream does not load, or why that cannot be told.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 use vmstate::Code;
 
@@ -50,6 +52,21 @@ pub struct Reason {
 
 fn as_text<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(code)
+}
+
+/// As one line: where, and what the stream and the destination have.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(device) = &self.device {
+            write!(f, "{device} › ")?;
+        }
+        f.write_str(&self.field)?;
+        let sides = [("stream", &self.found), ("destination", &self.expected)];
+        for (place, (side, text)) in sides.into_iter().filter(|(_, text)| !text.is_empty()).enumerate() {
+            write!(f, "{} {side} {text}", if place == 0 { ":" } else { "," })?;
+        }
+        Ok(())
+    }
 }
 
 impl Reason {

@@ -7,6 +7,7 @@ use clap::Args;
 use compat::verdict::{self, Certainty, Incoming, Outcome as Answer, Reason, Verdict};
 
 use super::{Outcome, profile};
+use crate::fleet::Fleet;
 use crate::input::Input;
 use crate::output::show;
 use crate::render::style::{BAD, DIM, DOUBTFUL, GOOD, HEADING};
@@ -19,6 +20,12 @@ use crate::render::style::{BAD, DIM, DOUBTFUL, GOOD, HEADING};
 ///
 /// A stream alone does not tell which features a destination's devices offer. With a profile that was
 /// also made over QMP nothing is left open.
+///
+/// With --fleet, every stream below a folder is checked with all cores, and each is a row: file, machine type,
+/// QEMU as far as it is known, RAM, virtio devices, verdict, number of reasons, the first one's code and text,
+/// seconds. The verdict is loads, refused, cannot-tell, unreadable, or no-stream for files that are something
+/// else. --shard shares a fleet between machines; rows of several runs are joined by what queries them:
+/// docs/fleet.md has examples.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,17 +34,24 @@ Examples:
   vmig check guest.mig --onto qmp:/run/vm1.qmp    a destination that waits
   vmig check guest.mig --onto fresh.mig --onto qmp:/run/vm1.qmp
   vmig check guest.mig --onto dest.json --json | jq '.reasons[].remedy'
+  vmig check --fleet /srv/saved --onto dest.json                        a table of all guests
+  vmig check --fleet /srv/saved --onto dest.json --parquet rows.parquet
+  vmig check --fleet /srv/saved --onto dest.json --shard 3/16 --jsonl > 3.jsonl
 
-Exit status: 0 it loads; 1 it does not; 2 that cannot be told, and what is missing is shown.")]
+Exit status: 0 it loads; 1 it does not; 2 that cannot be told, and what is missing is shown.
+Of a fleet: 1 if a guest does not load, else 2 if one cannot be told or read, or there is none, else 0.")]
 pub(crate) struct Check {
     /// The stream that is to be loaded; `-` for standard input
-    file: String,
+    #[arg(required_unless_present = "root", conflicts_with = "root")]
+    file: Option<String>,
     /// The destination: a stream, a profile, recorded answers or qmp:PATH; may be given more than once
     #[arg(long, value_name = "DEST", required = true)]
     onto: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    fleet: Fleet,
 }
 
 impl Check {
@@ -46,7 +60,10 @@ impl Check {
         for source in &self.onto {
             destination = destination.merge(profile::read(source)?);
         }
-        let input = Input::open(&self.file)?;
+        if let Some(outcome) = self.fleet.run(&destination, self.json) {
+            return outcome;
+        }
+        let input = Input::open(self.file.as_deref().unwrap_or("-"))?;
         let incoming =
             Incoming { stream: &input.stream, guest: &input.guest, stopped: input.stopped.as_ref() };
         let verdict = verdict::check(incoming, &destination);

@@ -1,10 +1,22 @@
 //! Where each page of a block lies in the stream, as runs of pages.
 //!
 //! Pages that come one after the other lie at a constant distance, so that a few bytes say where
-//! thousands of them are. A page that comes again replaces what it was.
+//! thousands of them are. Where pages with content and pages of zeros take turns, each takes a bit. A page
+//! that comes again replaces what it was. Pages of `mapped-ram` come in no order and take a bit each, too.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
+
+use super::bits::Mixed;
+use super::mapped::Places;
+
+/// Pages that take a bit each, in one entry: so many that an entry costs little, so few that those that are
+/// replaced keep little.
+const TOGETHER: u64 = 4096;
+/// Runs that are fewer than these are kept as they are.
+const FEW: usize = 4;
 
 /// Pages of a block that follow one another, in the block and in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,17 +55,64 @@ pub(super) struct Delta {
 pub(super) struct Pages {
     /// By first page; no two overlap.
     runs: BTreeMap<u64, Span>,
-    /// The run that is still growing; it is newer than all in `runs`.
+    /// Runs that follow one another, at most [`TOGETHER`] pages; they are newer than all in `runs`.
+    last: Vec<Run>,
+    /// The run that is still growing; it is newer than all others.
     open: Option<Run>,
+    /// Bytes of a record with a page, in the block of the record before.
+    record: u32,
     /// Changes to pages, oldest first.
     deltas: BTreeMap<u64, Vec<Delta>>,
+    /// Pages at places of their own (`mapped-ram`). Such a block has no others.
+    places: Option<Places>,
 }
 
-/// A run without its first page.
-#[derive(Debug, Clone, Copy)]
+/// Pages that are kept together, without the number of the first.
+#[derive(Debug, Clone)]
 struct Span {
     count: u64,
-    content: Content,
+    kept: Kept,
+}
+
+/// What is kept of the pages of a span.
+#[derive(Debug, Clone)]
+enum Kept {
+    /// They are a run.
+    Alike(Content),
+    /// They are some pages of these, from the one with this number on.
+    Mixed(Arc<Mixed>, u64),
+}
+
+impl Kept {
+    /// What is kept of the pages from the `pages`-th on.
+    fn after(&self, pages: u64) -> Self {
+        match self {
+            Self::Alike(content) => Self::Alike(content.after(pages)),
+            Self::Mixed(mixed, first) => Self::Mixed(mixed.clone(), first + pages),
+        }
+    }
+
+    /// What the `page`-th holds.
+    fn content(&self, page: u64) -> Content {
+        match self {
+            Self::Alike(content) => content.after(page),
+            Self::Mixed(mixed, first) => mixed.content(first + page),
+        }
+    }
+}
+
+impl Span {
+    /// The runs in it, if it begins with page `first`.
+    fn runs(&self, first: u64) -> impl Iterator<Item = Run> {
+        let (alike, mixed) = match &self.kept {
+            Kept::Alike(content) => (Some(Run { first, count: self.count, content: *content }), None),
+            Kept::Mixed(mixed, at) => {
+                let runs = mixed.runs(*at..at + self.count);
+                (None, Some(runs.map(move |run| Run { first: first + run.first - at, ..run })))
+            }
+        };
+        alike.into_iter().chain(mixed.into_iter().flatten())
+    }
 }
 
 impl Content {
@@ -109,6 +168,17 @@ impl Run {
 }
 
 impl Pages {
+    /// Pages of `page_size` bytes that come in records.
+    pub(super) fn in_records(page_size: u64) -> Self {
+        // A head of 8 bytes, and the page.
+        Self { record: u32::try_from(page_size + 8).unwrap_or_default(), ..Self::default() }
+    }
+
+    /// Pages at places of their own.
+    pub(super) fn mapped(places: Places) -> Self {
+        Self { places: Some(places), ..Self::default() }
+    }
+
     /// Records what pages hold, from now on.
     pub(super) fn put(&mut self, run: Run) {
         if let Some(open) = &mut self.open
@@ -116,8 +186,9 @@ impl Pages {
         {
             return;
         }
-        self.close();
-        self.open = Some(run);
+        if let Some(open) = self.open.replace(run) {
+            self.gather(open);
+        }
     }
 
     /// Records changes to a page.
@@ -132,11 +203,56 @@ impl Pages {
         self.clear(pages);
     }
 
-    /// Puts the growing run to the others. Before anything is asked for, this must have been called.
+    /// Puts the last runs to the others. Before anything is asked for, this must have been called.
     pub(super) fn close(&mut self) {
-        let Some(run) = self.open.take() else { return };
-        self.clear(run.first..run.end());
-        self.runs.insert(run.first, Span { count: run.count, content: run.content });
+        if let Some(open) = self.open.take() {
+            self.gather(open);
+        }
+        self.keep();
+    }
+
+    /// Puts a run to those it follows.
+    fn gather(&mut self, run: Run) {
+        let (first, end) = (self.last.first(), self.last.last().map(Run::end));
+        let pages = first.map_or(0, |first| run.end() - first.first.min(run.first));
+        if end.is_some_and(|end| end != run.first) || pages > TOGETHER {
+            self.keep();
+        }
+        self.last.push(run);
+    }
+
+    /// Keeps the last runs: together, where that takes less.
+    fn keep(&mut self) {
+        let runs = mem::take(&mut self.last);
+        let mut rest = runs.as_slice();
+        while let Some((run, others)) = rest.split_first() {
+            // A long run is never with others.
+            if rest.len() >= FEW {
+                let (mixed, taken) = Mixed::take(rest, self.record);
+                if let Some((together, others)) = rest.split_at_checked(taken.max(1)) {
+                    if together.len() >= FEW {
+                        let count = together.iter().map(|run| run.count).sum();
+                        self.insert(run.first, Span { count, kept: Kept::Mixed(Arc::new(mixed), 0) });
+                    } else {
+                        together.iter().for_each(|run| self.insert_run(run));
+                    }
+                    rest = others;
+                    continue;
+                }
+            }
+            self.insert_run(run);
+            rest = others;
+        }
+    }
+
+    fn insert_run(&mut self, run: &Run) {
+        self.insert(run.first, Span { count: run.count, kept: Kept::Alike(run.content) });
+    }
+
+    /// Puts in a span, in place of what was there.
+    fn insert(&mut self, first: u64, span: Span) {
+        self.clear(first..first.saturating_add(span.count));
+        self.runs.insert(first, span);
     }
 
     /// Makes room: runs that reach into `pages` are cut.
@@ -144,33 +260,36 @@ impl Pages {
         while let Some((&page, _)) = self.deltas.range(pages.clone()).next() {
             self.deltas.remove(&page);
         }
-        let before = self.runs.range(..pages.start).next_back().map(|(&first, &span)| (first, span));
-        if let Some((first, span)) = before {
+        if let Some((&first, span)) = self.runs.range_mut(..pages.start).next_back() {
             let keep = pages.start - first;
             if keep < span.count {
-                self.runs.insert(first, Span { count: keep, ..span });
-                self.keep_tail(first, span, pages.end);
+                let whole = span.clone();
+                span.count = keep;
+                self.keep_tail(first, &whole, pages.end);
             }
         }
-        while let Some((&first, &span)) = self.runs.range(pages.clone()).next() {
-            self.runs.remove(&first);
-            self.keep_tail(first, span, pages.end);
+        while let Some((&first, _)) = self.runs.range(pages.clone()).next() {
+            let Some(span) = self.runs.remove(&first) else { break };
+            self.keep_tail(first, &span, pages.end);
         }
     }
 
     /// Puts back what of a run lies at `end` and after.
-    fn keep_tail(&mut self, first: u64, span: Span, end: u64) {
+    fn keep_tail(&mut self, first: u64, span: &Span, end: u64) {
         let cut = end.saturating_sub(first);
         if let Some(count) = span.count.checked_sub(cut).filter(|&count| count > 0) {
-            self.runs.insert(end, Span { count, content: span.content.after(cut) });
+            self.runs.insert(end, Span { count, kept: span.kept.after(cut) });
         }
     }
 
     /// What a page holds, but for its changes; `None` if it is not in the stream.
     pub(super) fn get(&self, page: u64) -> Option<Content> {
+        if let Some(places) = &self.places {
+            return places.get(page);
+        }
         let (&first, span) = self.runs.range(..=page).next_back()?;
         let within = page - first;
-        (within < span.count).then(|| span.content.after(within))
+        (within < span.count).then(|| span.kept.content(within))
     }
 
     /// The changes to a page, oldest first.
@@ -180,7 +299,8 @@ impl Pages {
 
     /// All runs, first pages first.
     pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
-        self.runs.iter().map(|(&first, span)| Run { first, count: span.count, content: span.content })
+        let runs = self.runs.iter().flat_map(|(&first, span)| span.runs(first));
+        runs.chain(self.places.iter().flat_map(Places::runs))
     }
 }
 
@@ -199,7 +319,7 @@ mod tests {
     }
 
     fn pages(runs: impl IntoIterator<Item = Run>) -> Pages {
-        let mut pages = Pages::default();
+        let mut pages = Pages::in_records(4096);
         runs.into_iter().for_each(|run| pages.put(run));
         pages.close();
         pages
@@ -240,14 +360,92 @@ mod tests {
         assert_eq!(index.deltas(3), []);
     }
 
+    /// Records one behind the other, as QEMU writes them: of a page for each `true`, of zeros for each `false`.
+    fn in_turn(first: u64, mut offset: u64, pages: &[bool]) -> Vec<Run> {
+        let run = |(page, &has_content): (u64, &bool)| {
+            let run = if has_content { data(page, offset + 8) } else { zero(page, 1) };
+            offset += if has_content { 4104 } else { 9 };
+            run
+        };
+        (first..).zip(pages).map(run).collect()
+    }
+
+    #[test]
+    fn pages_that_take_turns_take_a_bit_each() {
+        let index = pages(in_turn(3, 100, &[true, false].repeat(5000)));
+        assert!(index.runs.len() <= 3, "{} entries", index.runs.len());
+        assert_eq!(index.runs().count(), 10_000);
+        for page in 0..5000 {
+            let offset = 108 + page * 4113;
+            assert_eq!(index.get(3 + 2 * page), Some(Content::Data { offset, stride: 4104 }));
+            assert_eq!(index.get(4 + 2 * page), Some(Content::Zero));
+        }
+        assert_eq!(index.get(10_003), None);
+    }
+
+    #[test]
+    fn records_that_are_not_in_turn_are_kept_as_they_are() {
+        // The first record of a section names the block.
+        let mut runs = in_turn(0, 100, &[true, false, true, false, true]);
+        runs.extend(in_turn(5, 90_000, &[true, false, true, false, true]));
+        let index = pages(runs.clone());
+        // Two of a kind, and the two pages between them, which have a distance of their own.
+        assert_eq!(index.runs.len(), 3);
+        for run in runs {
+            let at = |content| match content {
+                Content::Zero => 0,
+                Content::Data { offset, .. } => offset,
+            };
+            assert_eq!(index.get(run.first).map(at), Some(at(run.content)));
+        }
+    }
+
     proptest! {
+        /// Against a cell for each page: records in turn, over others.
+        #[test]
+        fn agrees_where_pages_take_turns(
+            puts in proptest::collection::vec((0_u64..100, proptest::collection::vec(any::<bool>(), 1..150)), 0..12),
+            gone in proptest::option::of((0_u64..200, 1_u64..40)),
+        ) {
+            let mut cells = vec![None; 256];
+            let mut index = Pages::in_records(4096);
+            for (step, (first, turns)) in (1_u64..).zip(puts) {
+                for run in in_turn(first, step << 32, &turns) {
+                    cells[usize::try_from(run.first).unwrap()] = Some(run.content);
+                    index.put(run);
+                }
+            }
+            if let Some((first, count)) = gone {
+                index.discard(first..first + count);
+                cells.iter_mut().skip(usize::try_from(first).unwrap()).take(usize::try_from(count).unwrap())
+                    .for_each(|cell| *cell = None);
+            }
+            index.close();
+            let at = |content| match content {
+                Content::Zero => 0,
+                Content::Data { offset, .. } => offset,
+            };
+            let mut in_runs = vec![None; 256];
+            for run in index.runs() {
+                for page in 0..run.count {
+                    let cell = &mut in_runs[usize::try_from(run.first + page).unwrap()];
+                    prop_assert!(cell.is_none());
+                    *cell = Some(at(run.content.after(page)));
+                }
+            }
+            for (page, cell) in (0_u64..).zip(&cells) {
+                prop_assert_eq!(index.get(page).map(at), cell.map(at));
+                prop_assert_eq!(in_runs[usize::try_from(page).unwrap()], cell.map(at));
+            }
+        }
+
         /// Against the simplest index there is: a cell for each page.
         #[test]
         fn agrees_with_one_cell_for_each_page(
             puts in proptest::collection::vec((0_u64..40, 1_u64..12, 0_u8..4), 0..40),
         ) {
             let mut cells: Vec<Option<Content>> = vec![None; 64];
-            let mut index = Pages::default();
+            let mut index = Pages::in_records(4096);
             for (step, (first, count, kind)) in (1_u64..).zip(puts) {
                 let content = match kind {
                     0 => Some(Content::Zero),

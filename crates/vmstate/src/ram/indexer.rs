@@ -90,7 +90,7 @@ impl Indexer {
 
     /// A new block; the pages of a mapped one lie right here, and the list goes on behind them.
     fn block(&mut self, index: usize, cursor: &mut Cursor<'_>) -> Result<()> {
-        let mut pages = Pages::default();
+        let mut pages = Pages::in_records(self.decoder.page_size());
         if let Some(block) = self.decoder.blocks().get(index)
             && let Some(mapped) = &block.mapped
         {
@@ -101,7 +101,9 @@ impl Indexer {
                 let text = format!("pages of block `{}` at {:#x}", block.name, mapped.pages_offset);
                 return Err(Error::new(ErrorKind::Invalid(text.into()), cursor.offset()));
             };
-            let (there, missing) = mapped::index(cursor.source(), block, &here, &mut pages)?;
+            let places = mapped::index(cursor.source(), block, &here)?;
+            let (there, missing) = places.counts();
+            pages = Pages::mapped(places);
             self.normal += there;
             self.zero += missing;
             cursor.seek(behind);

@@ -7,6 +7,7 @@
 //! A page is in one of three states: it is there, it is known to be zero, or it is not in the stream
 //! (it went over another channel, or the stream was cut before it came).
 
+mod bits;
 mod block;
 mod encode;
 mod index;
