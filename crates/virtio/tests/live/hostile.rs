@@ -161,7 +161,7 @@ fn scribble() -> impl Strategy<Value = (u64, u64)> {
 }
 
 /// How often a device is broken while its rings change.
-const BREAKAGES: u32 = 200;
+const BREAKAGES: u32 = 20;
 /// How long that may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -43,6 +43,7 @@ impl Victim {
     pub(crate) fn new(kind: &Kind, is_packed: bool) -> Self {
         let (device, stir) = (kind.make)();
         let memory = Memory::from_ranges(&[(GuestAddress(0), END as usize)]).unwrap();
+        memory.write_slice(&private(), GuestAddress(PRIVATE.start)).unwrap();
         let bits = [Features::VERSION_1, Features::INDIRECT_DESC, Features::EVENT_IDX];
         let bits = bits.into_iter().chain(is_packed.then_some(Features::RING_PACKED));
         let core = LiveCore::new(device, memory.clone(), bits.collect(), Endianness::Little);
@@ -55,8 +56,6 @@ impl Victim {
     pub(crate) fn set_up(&mut self, known: Features) {
         self.core.set_status(0);
         self.memory.write_slice(&vec![0; (PRIVATE.start - RINGS) as usize], GuestAddress(RINGS)).unwrap();
-        let private = vec![0xa5; (PRIVATE.end - PRIVATE.start) as usize];
-        self.memory.write_slice(&private, GuestAddress(PRIVATE.start)).unwrap();
         let status = Status::ACKNOWLEDGE | Status::DRIVER;
         self.core.set_status(status);
         self.core.set_features(Features(self.core.offered().0 & self.known.0 & known.0));
@@ -123,6 +122,11 @@ impl Victim {
     pub(crate) fn private_is_intact(&self) -> bool {
         let mut bytes = vec![0; (PRIVATE.end - PRIVATE.start) as usize];
         self.memory.read_slice(&mut bytes, GuestAddress(PRIVATE.start)).unwrap();
-        bytes.iter().all(|&byte| byte == 0xa5)
+        bytes == private()
     }
+}
+
+/// What is in private memory.
+fn private() -> Vec<u8> {
+    vec![0xa5; (PRIVATE.end - PRIVATE.start) as usize]
 }
