@@ -1,6 +1,7 @@
 //! What the live verbs share: how channels are opened, what ends them, what is shown meanwhile.
 
 mod checks;
+pub(crate) mod sandbox;
 mod summary;
 mod watch;
 
