@@ -1,5 +1,6 @@
 //! The devices that run, each with what makes the world outside ask for its queues: one list, for all tests that are
-//! the same for every device.
+//! the same for every device, and for `fuzz`.
+#![allow(dead_code, reason = "each user takes its part")]
 
 use virtio::core::Features;
 use virtio::device::Mac;
@@ -28,7 +29,6 @@ pub(crate) struct Kind {
     /// The features of its type that its driver knows.
     pub(crate) known: Features,
     /// Queues from which it takes nothing before its driver has told it something in another.
-    #[allow(dead_code, reason = "not each user looks at single queues")]
     pub(crate) quiet: &'static [usize],
 }
 

@@ -1,4 +1,5 @@
-//! A device whose driver means harm, and what it must leave alone.
+//! A device whose driver means harm, and what it must leave alone: for the tests here, and for `fuzz`.
+#![allow(dead_code, reason = "each user takes its part")]
 
 use virtio::core::{Endianness, Features, Status};
 use virtio::live::{LiveCore, Place};
