@@ -75,7 +75,7 @@ fn step(victim: &mut Victim, bytes: &mut &[u8]) -> Option<()> {
         _ => {
             let [known] = take(bytes)?;
             // A modern driver, in this byte's bits of the device's own features.
-            let known = Features(u128::MAX & !0xff | u128::from(known));
+            let known = Features(!0xff | u128::from(known));
             victim.set_up(known);
         }
     }
