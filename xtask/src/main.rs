@@ -3,6 +3,7 @@
 //! `cargo xtask fetch` brings real QEMU versions and a small guest under `target/qemu`,
 //! `cargo xtask interop` carries a running guest from QEMU through vmig to QEMU,
 //! `cargo xtask faults` breaks that at every stage,
+//! `cargo xtask fuzz` gives random bytes to everything that reads,
 //! `cargo xtask bench` measures it against its peers, `cargo xtask guard` counts its instructions,
 //! `cargo xtask record` makes fixtures, `cargo xtask test` and `cargo xtask ci` check the tree.
 
@@ -13,6 +14,7 @@ mod debian;
 mod document;
 mod faults;
 mod fetch;
+mod fuzz;
 mod guard;
 mod guest;
 mod interop;
@@ -38,6 +40,7 @@ enum Xtask {
     Fetch(fetch::Fetch),
     Interop(interop::Interop),
     Faults(faults::Faults),
+    Fuzz(fuzz::Fuzz),
     Bench(bench::Bench),
     Guard(guard::Guard),
     Record(record::Record),
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         Xtask::Fetch(command) => command.run(),
         Xtask::Interop(command) => command.run(),
         Xtask::Faults(command) => command.run(),
+        Xtask::Fuzz(command) => command.run(),
         Xtask::Bench(command) => command.run(),
         Xtask::Guard(command) => command.run(),
         Xtask::Record(command) => command.run(),

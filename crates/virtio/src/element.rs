@@ -78,6 +78,11 @@ impl Element {
         let at_image = input.clone();
         let mut image = Image { input: Reader::new(input.bytes(Self::IMAGE_SIZE)?, at_image.offset()), host };
         let index = image.u32()?;
+        if index as usize >= VIRTIO_QUEUE_MAX {
+            let kind =
+                ErrorKind::TooMany { what: "as the index of a descriptor", found: index.into(), limit: 1023 };
+            return Err(at_image.fail(kind).in_field("index"));
+        }
         let out_num = image.count("out_num")?;
         let in_num = image.count("in_num")?;
         image.u32()?;
@@ -88,19 +93,13 @@ impl Element {
         let buffers = |addr: Vec<u64>, len: Vec<u64>, count| {
             addr.into_iter().zip(len).map(|(addr, len)| Buffer { addr, len }).take(count).collect()
         };
-        let element = Self {
+        Ok(Self {
             index,
             ndescs,
             out_sg: buffers(out_addr, out_len, out_num),
             in_sg: buffers(in_addr, in_len, in_num),
             host,
-        };
-        if index as usize >= VIRTIO_QUEUE_MAX {
-            let kind =
-                ErrorKind::TooMany { what: "as the index of a descriptor", found: index.into(), limit: 1023 };
-            return Err(at_image.fail(kind).in_field("index"));
-        }
-        Ok(element)
+        })
     }
 
     /// Writes the element.

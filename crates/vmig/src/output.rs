@@ -34,6 +34,11 @@ pub(crate) fn write_json<T: Serialize + ?Sized>(value: &T, out: &mut dyn Write) 
     writeln!(out)
 }
 
+/// The directory that a file is in.
+pub(crate) fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes to a file, or to standard output if there is none.
 pub(crate) fn write_to(
     path: Option<&Path>,
@@ -52,10 +57,10 @@ pub(crate) fn write_file<E: Into<WriteError>>(
 ) -> Result<(), Failure> {
     let file = path.display().to_string();
     let failed = |error: io::Error| Failure::Write { file: file.clone(), error };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As any new file: what the umask leaves of these.
     let permissions = Permissions::from_mode(0o666);
-    let temporary = tempfile::Builder::new().permissions(permissions).tempfile_in(folder).map_err(failed)?;
+    let temporary =
+        tempfile::Builder::new().permissions(permissions).tempfile_in(folder(path)).map_err(failed)?;
     let mut out: BufWriter<&File> = BufWriter::new(temporary.as_file());
     write(&mut out).map_err(|error| match error.into() {
         WriteError::Write(error) => failed(error),

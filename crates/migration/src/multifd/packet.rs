@@ -121,7 +121,8 @@ impl Initial {
     }
 
     /// As it goes over the channel.
-    pub(crate) fn save(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(INITIAL);
         out.u32(MAGIC);
         out.u32(VERSION);
@@ -141,8 +142,11 @@ impl Packet {
         Ok(u32::from_be_bytes([f0, f1, f2, f3]))
     }
 
-    /// Reads all that comes before the content: [`packet_bytes`] bytes.
-    pub(super) fn load(bytes: &[u8], page_size: u64) -> Result<Self, String> {
+    /// Reads all that comes before the content.
+    ///
+    /// # Errors
+    /// If there are not as many bytes as that, or more pages than a packet has room for.
+    pub fn load(bytes: &[u8], page_size: u64) -> Result<Self, String> {
         let mut input = Reader::new(bytes, 0);
         Self::load_from(&mut input, page_size).map_err(|error| error.to_string())?
     }
@@ -175,7 +179,8 @@ impl Packet {
     }
 
     /// What comes before the content.
-    pub(super) fn save(&self, page_size: u64) -> Vec<u8> {
+    #[must_use]
+    pub fn save(&self, page_size: u64) -> Vec<u8> {
         let size = packet_bytes(page_size);
         let most = most_pages(page_size);
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);

@@ -2,6 +2,8 @@
 //!
 //! Its requests in flight have the elements of the host's queues, so it is loaded after the host.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use vmstate::types::Array;
 use vmstate::{Described, Reader, Result, VmState, Writer};
@@ -106,17 +108,9 @@ impl CompanionState for ScsiDisk {
             let message = format!("sense_len is {sense_len}, at most {SENSE_SIZE}; QEMU does not check");
             findings.add_device(500, Severity::Warning, message);
         }
+        self.check_queues(REQUEST_QUEUES..usize::MAX, findings);
         let mut fails = |code, message: String| findings.add_device(code, Severity::FailsLoad, message);
         for (index, request) in requests.iter().enumerate() {
-            if request.queue as usize >= REQUEST_QUEUES {
-                let queue = request.queue;
-                fails(
-                    501,
-                    format!(
-                        "request {index} is of queue {queue}, expected less than {REQUEST_QUEUES}: QEMU aborts"
-                    ),
-                );
-            }
             let buflen = request.disk.map_or(0, |disk| disk.buflen);
             if let Some(length) = request.read_length.filter(|&length| length > buflen) {
                 fails(
@@ -135,6 +129,24 @@ impl CompanionState for ScsiDisk {
                          QEMU reads {length}: it loses its place in the stream"
                     ),
                 );
+            }
+        }
+    }
+}
+
+impl ScsiDisk {
+    /// Checks the requests against a host with so many request queues. Queues that no host has are found without it.
+    pub(crate) fn check_host(&self, request_queues: usize, findings: &mut Findings) {
+        self.check_queues(request_queues..REQUEST_QUEUES, findings);
+    }
+
+    fn check_queues(&self, refused: Range<usize>, findings: &mut Findings) {
+        for (index, Request { queue, .. }) in self.qdev.requests.iter().enumerate() {
+            if refused.contains(&(*queue as usize)) {
+                let limit = refused.start;
+                let message =
+                    format!("request {index} is of queue {queue}, expected less than {limit}: QEMU aborts");
+                findings.add_device(501, Severity::FailsLoad, message);
             }
         }
     }
@@ -188,6 +200,21 @@ mod tests {
     #[track_caller]
     fn finding(disk: &ScsiDisk) -> (String, Severity) {
         only(&load(disk).1.findings)
+    }
+
+    #[test]
+    fn finds_a_request_of_a_queue_that_its_host_does_not_have() {
+        let mut of_queue = request(Cdb::READ_16);
+        of_queue.queue = 4;
+        let disk = disk(vec![request(Cdb::WRITE_10), of_queue]);
+        let checked = |queues| {
+            let mut findings = Findings::default();
+            disk.check_host(queues, &mut findings);
+            findings
+        };
+        assert!(checked(5).is_empty());
+        let message = "VM0501 request 1 is of queue 4, expected less than 4: QEMU aborts";
+        assert_eq!(only(&checked(4)), (message.to_owned(), Severity::FailsLoad));
     }
 
     #[test]

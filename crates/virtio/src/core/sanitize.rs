@@ -14,6 +14,9 @@ use crate::ring::split;
 use crate::shape::Shape;
 use crate::transport::{RingLayout, Transport};
 
+/// Bytes of a descriptor, split or packed (virtio 1.3 §2.7.5, §2.8.13).
+const DESCRIPTOR_BYTES: u64 = 16;
+
 impl Core {
     /// The byte order the guest had when it last reset the device (QEMU: `device_endian`): what the
     /// subsection says, else the target's own.
@@ -148,12 +151,25 @@ impl IndexCheck<'_> {
                 let last_avail_idx = queue.last_avail_idx;
                 findings.add(Finding::IndexWithoutRing { queue: index, last_avail_idx });
             }
+        } else if let Some(error) = self.unmapped_descriptors(&ring) {
+            (ring.used_idx, ring.inuse) = (None, None);
+            findings.add(Finding::RingMemory { queue: index, error });
         } else if self.features.has(Features::RING_PACKED) {
             self.packed(&mut ring);
         } else {
             self.split(&mut ring, findings);
         }
         ring
+    }
+
+    /// QEMU maps the descriptors when it loads, and breaks a device whose descriptors are not all in memory. What they
+    /// hold does not matter yet.
+    fn unmapped_descriptors(&self, ring: &Ring) -> Option<MemoryError> {
+        let last = DESCRIPTOR_BYTES.saturating_mul(ring.size.into()).saturating_sub(1);
+        let unmapped = MemoryError::Unmapped { address: ring.desc };
+        let Some(last) = ring.desc.checked_add(last) else { return Some(unmapped) };
+        let reads = [ring.desc, last].map(|address| self.memory.read(address, &mut [0]));
+        reads.into_iter().filter_map(Result::err).find(|error| matches!(error, MemoryError::Unmapped { .. }))
     }
 
     fn check_size(&self, ring: &Ring, findings: &mut Findings) {

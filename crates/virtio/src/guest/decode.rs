@@ -1,5 +1,7 @@
 //! From a scanned stream to a [`Guest`].
 
+use std::collections::HashMap;
+
 use vmstate::ram::Ram;
 use vmstate::source::Source;
 use vmstate::stream::{Configuration, Section, Stream};
@@ -31,8 +33,32 @@ impl Guest {
         let contents = sections.iter().map(|section| (section.offset, decoder.section(section))).collect();
         drop(decoder);
         drop(physical);
-        Self { machine, layout, contents }
+        let mut guest = Self { machine, layout, contents };
+        guest.check_disks(&sections);
+        guest
     }
+
+    /// Checks the requests of SCSI disks against the queues of their hosts.
+    fn check_disks(&mut self, sections: &[&Section]) {
+        let hosts: HashMap<String, usize> = self.contents.values().filter_map(request_queues).collect();
+        for section in sections {
+            let host = section.name.rsplitn(3, '/').nth(2).and_then(|path| hosts.get(path));
+            if let (Some(&queues), Some(Ok(Content::Companion(companion)))) =
+                (host, self.contents.get_mut(&section.offset))
+                && let Companion::ScsiDisk(disk) = &companion.state
+            {
+                disk.check_host(queues, &mut companion.findings);
+            }
+        }
+    }
+}
+
+/// The path of a SCSI host, and its request queues: all but control and event queue.
+fn request_queues(content: &Result<Content, Error>) -> Option<(String, usize)> {
+    let Ok(Content::Device(device)) = content else { return None };
+    let state = &device.loaded.as_ref().ok()?.state;
+    matches!(state.device, DeviceState::Scsi(_))
+        .then(|| (device.path.clone(), state.core.queues.len().saturating_sub(2)))
 }
 
 /// The machine type, if the stream names it.

@@ -3,6 +3,7 @@
 mod checks;
 mod complete;
 mod disk_image;
+pub(crate) mod sandbox;
 mod summary;
 mod watch;
 

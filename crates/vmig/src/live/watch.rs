@@ -62,6 +62,11 @@ struct Line<'a, T: Serialize> {
     seconds: f64,
 }
 
+/// What is not needed was given up.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "sandboxed")]
+struct Sandboxed {}
+
 /// How it ended badly.
 #[derive(Serialize)]
 #[serde(tag = "event", rename = "failed")]
@@ -99,6 +104,14 @@ impl Watch {
             };
             let code = failure.code().map(|code| code.to_string());
             self.line(&Failed { state, side, error: failure.to_string(), code });
+        }
+    }
+
+    /// Says, for who reads JSON, that what is not needed was given up.
+    pub(crate) fn sandboxed(&self) {
+        tracing::info!("in the sandbox");
+        if self.json {
+            self.line(&Sandboxed {});
         }
     }
 

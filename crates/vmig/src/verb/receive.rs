@@ -11,14 +11,15 @@ use migration::incoming::Terms;
 use migration::receive::{Form, receive};
 
 use super::{Failure, Outcome};
+use crate::live::sandbox::{Needs, Sandbox};
 use crate::live::{CheckOptions, Incoming, Multifd, Patient, Watch, end, interrupts, not_kept, watched};
-use crate::output::write_stream;
+use crate::output::{folder, write_stream};
 
 /// Receive a live migration into a file
 ///
 /// Waits for a QEMU that migrates here, takes its guest, checks that every device of it would load, and
 /// acknowledges only when the file is whole and on disk. If anything fails, the source goes on running the
-/// guest, and no file is left.
+/// guest, and no file is left. No privileges are needed, and most of what every process may do is given up.
 ///
 /// The source must have its capability return-path on: without it, it gives the guest up before it has
 /// arrived.
@@ -55,6 +56,8 @@ pub(crate) struct Receive {
     checks: CheckOptions,
     #[command(flatten)]
     patient: Patient,
+    #[command(flatten)]
+    sandbox: Sandbox,
     /// Print events and the summary as JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -68,8 +71,7 @@ impl Receive {
     fn receive(&self, watch: &Watch) -> Outcome {
         let target = target(&self.output);
         let failed = |error| Failure::Write { file: target.display().to_string(), error };
-        let folder =
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder(&target);
         let permissions = Permissions::from_mode(0o666);
         let temporary =
             tempfile::Builder::new().permissions(permissions).tempfile_in(folder).map_err(failed)?;
@@ -79,6 +81,7 @@ impl Receive {
         let (tls, patient) = (self.tls.as_ref(), self.patient);
         let peer = Incoming { address: &self.channel, multifd: self.multifd, tls, patient }
             .accept(&interrupts, watch)?;
+        self.sandbox.enter(&Needs { folder: Some(folder), channels: &[&self.channel] }, watch)?;
         // Pages that come over several channels have no place in one stream as it comes.
         let is_mapped = self.mapped_ram || self.multifd.multifd > 0;
         let form = if is_mapped { Form::Mapped } else { Form::Verbatim };

@@ -15,11 +15,12 @@ use migration::pass;
 
 use super::send::size;
 use super::{Failure, Outcome};
+use crate::live::sandbox::{Needs, Sandbox};
 use crate::live::{
     CheckOptions, CompleteIo, Compressed, Disks, Incoming, Multifd, Outgoing, Patient, Watch, at_setup, end,
     interrupts, not_kept, watched,
 };
-use crate::output::write_stream;
+use crate::output::{folder, write_stream};
 
 /// Pass a live migration on, checked and if need be mended
 ///
@@ -81,6 +82,8 @@ pub(crate) struct Relay {
     checks: CheckOptions,
     #[command(flatten)]
     patient: Patient,
+    #[command(flatten)]
+    sandbox: Sandbox,
     /// Print events and the summary as JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -122,6 +125,8 @@ impl Relay {
         };
         let outgoing = Outgoing { address: &self.destination, channels, tls, hostname, patient };
         let destination = outgoing.connect(&interrupts)?;
+        let channels = &[&self.source, &self.destination];
+        self.sandbox.enter(&Needs { folder: self.save.as_deref().map(folder), channels }, watch)?;
         let terms = Terms::default();
         let relayed = match self.mode {
             Mode::Hold => {

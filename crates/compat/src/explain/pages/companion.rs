@@ -17,7 +17,7 @@ pub(super) const PAGES: &[Page] = &[
     },
     Page {
         code: Code(501),
-        title: "scsi-disk: a request is of a queue that no host has.",
+        title: "scsi-disk: a request is of a queue that its host does not have.",
         meaning: "Requests in flight are put back into the queue they came from. QEMU aborts.",
         cause: "A changed stream, or a section read with another layout (requests with and without their data).",
         qemu: "",
