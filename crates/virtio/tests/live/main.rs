@@ -15,3 +15,4 @@ mod console;
 mod input;
 mod net;
 mod rng;
+mod vsock;
