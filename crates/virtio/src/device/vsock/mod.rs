@@ -11,6 +11,7 @@
 //! come to another, the driver is told so, and connects anew.
 
 mod connection;
+mod connections;
 mod credit;
 pub mod host;
 mod live;
