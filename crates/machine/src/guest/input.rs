@@ -32,7 +32,9 @@ struct Event {
     value: U32,
 }
 
-const EVENT: u64 = size_of::<Event>() as u64;
+/// Bytes of an event.
+const EVENT: u32 = 8;
+const _: () = assert!(size_of::<Event>() == EVENT as usize);
 
 /// The driver of a device.
 #[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -61,7 +63,7 @@ pub(super) fn set_up(function: &Function, booting: &mut Booting<'_>) -> Result<u
     let Ok([events, status]) = <[Queue; 2]>::try_from(set_up.queues) else {
         return Err(function.fault("it has not both of its queues".to_owned()));
     };
-    let buffers = booting.allocate(EVENT * 2 * u64::from(MAX_SIZE))?;
+    let buffers = booting.allocate(2 * u64::from(EVENT) * u64::from(MAX_SIZE))?;
     let sleep = Sleep::default();
     let mut input = Input {
         function: *function,
@@ -104,9 +106,14 @@ impl Input {
         self.sleep.lost
     }
 
+    /// The buffer of a request: those for events come first.
+    fn buffer(&self, number: u16) -> u64 {
+        self.buffers + u64::from(EVENT) * u64::from(number)
+    }
+
     fn offer(&mut self, memory: &Memory) -> Result<(), Fault> {
         let Some(id) = self.events.ring.next_id() else { return Ok(()) };
-        let piece = Piece::input(self.buffers + EVENT * u64::from(id), EVENT as u32);
+        let piece = Piece::input(self.buffer(id), EVENT);
         self.events.ring.add(&[piece], memory)?;
         Ok(())
     }
@@ -114,8 +121,8 @@ impl Input {
     fn read(&mut self, moment: &mut Moment<'_>) -> Result<(), Fault> {
         let memory = moment.board.memory();
         while let Some((id, written)) = self.events.ring.take(memory)? {
-            let event = Cell::<Event>::at(self.buffers + EVENT * u64::from(id)).load(memory)?;
-            self.hear(&event, u64::from(written) == EVENT);
+            let event = Cell::<Event>::at(self.buffer(id)).load(memory)?;
+            self.hear(&event, written == EVENT);
             self.offer(memory)?;
         }
         self.events.kick(moment.board)
@@ -138,11 +145,11 @@ impl Input {
         while self.status.ring.take(memory)?.is_some() {}
         let light = self.keys % 2;
         let Some(id) = self.status.ring.next_id().filter(|_| light != self.light) else { return Ok(()) };
-        let at = self.buffers + EVENT * u64::from(MAX_SIZE + id);
+        let at = self.buffer(MAX_SIZE + id);
         let value = u32::try_from(light).unwrap_or_default().into();
         let event = Event { kind: EV_LED.into(), code: CAPS_LOCK.into(), value };
         memory.write_slice(event.as_bytes(), GuestAddress(at)).map_err(|_| Fault::at(at))?;
-        if self.status.ring.add(&[Piece::out(at, EVENT as u32)], memory)?.is_some() {
+        if self.status.ring.add(&[Piece::out(at, EVENT)], memory)?.is_some() {
             self.light = light;
         }
         self.status.kick(moment.board)

@@ -294,6 +294,17 @@ fn nonsense_is_answered_or_dropped() {
 }
 
 #[test]
+fn a_buffer_without_room_breaks_the_device_and_nothing_more() {
+    let mut bench = Bench::new(echo());
+    bench.offer(0, &[], &[43]);
+    send(&mut bench, &Packet::new(ECHO, REQUEST));
+    let why = bench.core.broken().unwrap();
+    assert_eq!(why, "queue 0: a buffer of 43 bytes, expected at least 44");
+    // It can still go elsewhere, broken as it is.
+    assert_eq!(bench.stop().core.queues[0].last_avail_idx, 0);
+}
+
+#[test]
 fn a_driver_that_takes_nothing_is_not_heard_for_ever() {
     let mut bench = Bench::new(echo());
     let mut heard = 0;

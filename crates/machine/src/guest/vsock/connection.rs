@@ -7,7 +7,7 @@ use super::packet::{Header, op};
 use crate::guest::record::{check, record};
 
 /// Bytes of a message.
-const MESSAGE: usize = 600;
+const MESSAGE: u32 = 600;
 /// Bytes that the guest says it has room for.
 const ROOM: u32 = 4096;
 /// The first of the guest's ports that are free for all.
@@ -22,8 +22,9 @@ const CONNECTED: u32 = 2;
 #[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct Connection {
-    /// The moment of the next connection, or message.
+    /// The moment of the next connection.
     due: u64,
+    /// Moments until then, if there is none to be had.
     period: u64,
     /// Its end of the connection: another port each time.
     port: u32,
@@ -36,7 +37,7 @@ pub(super) struct Connection {
     /// Whether a message was sent whose echo has not come, and how much of that has.
     is_sent: u32,
     echoed: u32,
-    echo: [u8; MESSAGE],
+    echo: [u8; MESSAGE as usize],
     /// Messages that came back.
     pub(super) messages: u64,
     /// Connections that were made.
@@ -65,7 +66,7 @@ impl Connection {
             peer_fwd_cnt: 0,
             is_sent: 0,
             echoed: 0,
-            echo: [0; MESSAGE],
+            echo: [0; MESSAGE as usize],
             messages: 0,
             made: 0,
             bad: 0,
@@ -106,7 +107,7 @@ impl Connection {
                 self.state = CONNECTED;
                 self.made += 1;
             }
-            (op::RW, CONNECTED) => self.take(payload, now),
+            (op::RW, CONNECTED) => self.take(payload),
             (op::CREDIT_UPDATE, CONNECTED) => {}
             (op::CREDIT_REQUEST, CONNECTED) => return Some(op::CREDIT_UPDATE),
             // Nobody listens, or is too busy.
@@ -122,7 +123,7 @@ impl Connection {
     }
 
     /// Some of the echo has come.
-    fn take(&mut self, payload: &[u8], now: u64) {
+    fn take(&mut self, payload: &[u8]) {
         let from = usize::try_from(self.echoed).unwrap_or_default();
         let Some(place) = self.echo.get_mut(from..from + payload.len()).filter(|_| self.is_sent != 0) else {
             self.bad += 1;
@@ -132,14 +133,13 @@ impl Connection {
         let length = u32::try_from(payload.len()).unwrap_or_default();
         self.echoed += length;
         self.fwd_cnt = self.fwd_cnt.wrapping_add(length);
-        if from + payload.len() < MESSAGE {
+        if self.echoed < MESSAGE {
             return;
         }
         let is_it = check(&self.echo)
             .is_some_and(|head| head.stream.get() == self.port && head.number.get() == self.messages);
         (self.messages, self.bad) = (self.messages + u64::from(is_it), self.bad + u64::from(!is_it));
         (self.is_sent, self.echoed) = (0, 0);
-        self.due = now + self.period;
     }
 
     /// What is to be sent now, if anything.
@@ -150,8 +150,8 @@ impl Connection {
                 (self.fwd_cnt, self.tx_cnt, self.is_sent, self.echoed) = (0, 0, 0, 0);
                 Some(Outgoing { op: op::REQUEST, payload: Vec::new() })
             }
-            CONNECTED if now >= self.due && self.is_sent == 0 && self.has_room() => {
-                let payload = record(self.port, self.messages, MESSAGE);
+            CONNECTED if self.is_sent == 0 && self.has_room() => {
+                let payload = record(self.port, self.messages, MESSAGE as usize);
                 Some(Outgoing { op: op::RW, payload })
             }
             _ => None,
@@ -164,13 +164,13 @@ impl Connection {
             self.state = REQUESTED;
         } else {
             self.is_sent = 1;
-            self.tx_cnt = self.tx_cnt.wrapping_add(MESSAGE as u32);
+            self.tx_cnt = self.tx_cnt.wrapping_add(MESSAGE);
         }
     }
 
     /// Whether the device has room for a message.
     fn has_room(&self) -> bool {
         let on_its_way = self.tx_cnt.wrapping_sub(self.peer_fwd_cnt);
-        self.peer_buf_alloc.saturating_sub(on_its_way) >= MESSAGE as u32
+        self.peer_buf_alloc.saturating_sub(on_its_way) >= MESSAGE
     }
 }

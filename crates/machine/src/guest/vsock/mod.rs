@@ -210,7 +210,7 @@ impl Vsock {
         let at = self.buffer(1, id);
         let packet = [header.as_bytes(), payload].concat();
         memory.write_slice(&packet, GuestAddress(at)).map_err(|_| Fault::at(at))?;
-        let pieces = [Piece::out(at, HEADER as u32), Piece::out(at + HEADER as u64, length)];
+        let pieces = [Piece::out(at, HEADER), Piece::out(at + u64::from(HEADER), length)];
         let pieces = if payload.is_empty() { pieces.get(..1).unwrap_or_default() } else { &pieces };
         let is_added = self.transmit.ring.add(pieces, memory)?.is_some();
         self.transmit.kick(moment.board)?;

@@ -35,7 +35,8 @@ pub(super) struct Header {
 }
 
 /// Bytes of a header.
-pub(super) const HEADER: usize = size_of::<Header>();
+pub(super) const HEADER: u32 = 44;
+const _: () = assert!(size_of::<Header>() == HEADER as usize);
 
 impl Header {
     /// A packet to the host.
