@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
 
 use super::credit::{BUF_ALLOC, Credit};
-use super::host::VsockStream;
+use super::host::{VsockStream, is_not_now};
 use super::packet::{Header, Ports, op, shutdown};
 
 /// A connection.
@@ -132,7 +132,7 @@ impl Connection {
                     self.held.drain(..taken);
                     self.credit.handed_on(u32::try_from(taken).unwrap_or(BUF_ALLOC));
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_not_now(&error) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
@@ -166,7 +166,7 @@ impl Connection {
                 self.credit.sent(u32::try_from(bytes).unwrap_or(u32::MAX));
                 (bytes, Due::Nothing)
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => (0, Due::Nothing),
+            Err(error) if is_not_now(&error) => (0, Due::Nothing),
             Err(_) => (0, Due::Reset),
         }
     }

@@ -1,6 +1,6 @@
 //! What the sockets of a guest are connected to.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
 /// The host of a socket device: who listens there, and who wants to connect to the guest. It never blocks.
 pub trait VsockHost: Send {
@@ -31,6 +31,11 @@ pub trait VsockStream: Read + Write + Send {
     /// # Errors
     /// If nobody is there any more.
     fn shutdown(&mut self) -> io::Result<()>;
+}
+
+/// Whether what could not be done can be done later.
+pub(super) fn is_not_now(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// A host where nobody listens.

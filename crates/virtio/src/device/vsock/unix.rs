@@ -3,7 +3,7 @@
 //! a newline reaches port `P` of the guest, and reads `OK`, the host's port and a newline once the guest has accepted.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::host::{VsockHost, VsockStream};
+use super::host::{VsockHost, VsockStream, is_not_now};
 
 /// Clients that have not yet said which port they want; one more, and the oldest has to go.
 const MOST_WAITING: usize = 64;
@@ -107,7 +107,7 @@ impl Client {
             let mut byte = [0];
             match self.socket.read(&mut byte) {
                 Ok(1..) if self.line.len() < LONGEST_LINE => self.line.extend(byte),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) if is_not_now(&error) => return Poll::Pending,
                 _ => return Poll::Ready(None),
             }
         }
