@@ -3,18 +3,25 @@
 use std::io::Read;
 
 use virtio::core::Features;
+use virtio::device::balloon::{BalloonHandle, LiveBalloon};
 use virtio::device::blk::{BlkOptions, LiveBlk};
 use virtio::device::console::LiveConsole;
 use virtio::device::console::port::ConsolePort;
 use virtio::device::disk::Disk;
+use virtio::device::input::{InputHandle, LiveInput};
 use virtio::device::net::port::Port;
 use virtio::device::net::{LiveNet, NetOptions};
 use virtio::device::rng::LiveRng;
+use virtio::device::vsock::LiveVsock;
+use virtio::device::vsock::host::VsockHost;
 use virtio::live::LiveDevice;
 use virtio::transport::{LiveMmio, LivePci, TransportKind};
 
 use crate::machine::Machine;
 use crate::ram::{Memory, NoRam};
+
+/// The context ID of the guest: the first that guests can have.
+const GUEST_CID: u64 = 3;
 
 /// What a machine has.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +50,12 @@ pub struct World {
     pub console: Box<dyn ConsolePort>,
     /// Where entropy comes from.
     pub entropy: Box<dyn Read + Send>,
+    /// Whom the guest's sockets reach.
+    pub sockets: Box<dyn VsockHost>,
+    /// Whoever types.
+    pub keyboard: InputHandle,
+    /// Whoever wants memory back.
+    pub balloon: BalloonHandle,
 }
 
 impl std::fmt::Debug for World {
@@ -52,7 +65,7 @@ impl std::fmt::Debug for World {
 }
 
 impl Kit {
-    /// A machine in a world: block, network and console device, and a source of entropy.
+    /// A machine in a world: block, network and console device, a source of entropy, sockets, a keyboard and a balloon.
     ///
     /// # Errors
     /// If there is not so much RAM.
@@ -63,11 +76,15 @@ impl Kit {
         let reserved = [Features::INDIRECT_DESC, Features::EVENT_IDX].into_iter().chain(packed).collect();
         let blk = BlkOptions { queues: self.blk_queues, at_once: self.blk_at_once, ..BlkOptions::default() };
         let net = NetOptions { pairs: self.net_pairs, ..NetOptions::default() };
-        let devices: [Box<dyn LiveDevice<Memory>>; 4] = [
+        let given = Box::new(machine.ram().clone());
+        let devices: Vec<Box<dyn LiveDevice<Memory>>> = vec![
             Box::new(LiveBlk::new(world.disk, blk)),
             Box::new(LiveNet::new(world.port, net)),
             Box::new(LiveConsole::single(world.console)),
             Box::new(LiveRng::new(world.entropy)),
+            Box::new(LiveVsock::new(GUEST_CID, world.sockets)),
+            Box::new(LiveInput::keyboard(world.keyboard)),
+            Box::new(LiveBalloon::new(given, world.balloon)),
         ];
         for device in devices {
             machine.plug(match self.transport {
@@ -83,5 +100,7 @@ impl Kit {
     pub fn queues(&self) -> u32 {
         // Two for each pair and one for control; four of the console, two of which are for control; one for entropy.
         u32::from(self.blk_queues) + 2 * u32::from(self.net_pairs) + 1 + 4 + 1
+            // Sockets, keyboard, balloon.
+            + 3 + 2 + 3
     }
 }

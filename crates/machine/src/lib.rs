@@ -12,7 +12,7 @@
 //! | [`bus`], [`pic`] | devices in slots, and the interrupt controller |
 //! | [`guest`] | the embedded guest: drivers and workloads |
 //! | [`machine`] | all of it put together: run, stop, save, load |
-//! | [`kit`] | a machine with one of each device, in a world of disk, network and console |
+//! | [`kit`] | a machine with one of each device, in a world of disk, network, console, and whoever types |
 //! | [`proof`] | whether what the world saw is what the guest did |
 //! | [`host`] | a machine that runs in a thread, leaves, and arrives |
 #![forbid(unsafe_code)]

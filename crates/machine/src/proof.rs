@@ -4,6 +4,7 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use virtio::device::balloon::BalloonHandle;
 use virtio::device::disk::{Disk, SECTOR};
 
 use crate::guest::blk::RECORD;
@@ -41,13 +42,26 @@ impl Proof {
         Ok(proof)
     }
 
+    /// What is wrong with a balloon that is the guest's only one, if its device has been told otherwise than the guest
+    /// says.
+    #[must_use]
+    pub fn balloon(report: &Report, balloon: &BalloonHandle) -> Option<String> {
+        let (told, given) = (balloon.actual(), report.ballooned);
+        (told != given).then(|| format!("the balloon was told of {told} pages, the guest gave {given}"))
+    }
+
     fn own_word(&mut self, report: &report::Report) {
-        let Report { bad, lost_interrupts, .. } = report;
+        let Report { bad, lost_interrupts, connections, transport_resets, .. } = report;
         if *bad > 0 {
             self.problems.push(format!("the guest found {bad} things that were not as they should be"));
         }
         if *lost_interrupts > 0 {
             self.problems.push(format!("{lost_interrupts} interrupts did not come"));
+        }
+        if *connections > transport_resets + 1 {
+            self.problems.push(format!(
+                "{connections} connections were made, and the device said {transport_resets} times that they are gone"
+            ));
         }
     }
 

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use virtio::device::balloon::Ballooned;
 use vm_memory::bitmap::AtomicBitmap;
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
@@ -96,6 +97,14 @@ impl Ram {
     /// If there are none so far up.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
         self.memory.write_slice(bytes, GuestAddress(offset)).map_err(std::io::Error::other)
+    }
+}
+
+/// What the guest gives to a balloon is gone.
+impl Ballooned for Ram {
+    fn given(&mut self, address: u64, _: u64) {
+        // What is not RAM is not the guest's to give.
+        drop(self.clear(address));
     }
 }
 

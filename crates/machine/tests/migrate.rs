@@ -26,7 +26,9 @@ fn moves(style: Style) {
     let report = settle(&world, &host, MOMENTS);
     world.verify(&report);
     assert!(report.entropy > 0 && report.page_writes > 2048 && report.frames > 0, "{report:?}");
-    assert_eq!(report.announced, 5);
+    assert_eq!((report.announced, report.transport_resets), (5, 5));
+    assert!(report.connections == 6 && report.messages > 6, "{report:?}");
+    assert!(report.inflated > 0 && report.deflated > 0, "{report:?}");
     assert_eq!(host.machine().inspect_pages().unwrap(), 0);
 }
 

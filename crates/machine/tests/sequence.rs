@@ -12,12 +12,16 @@ use std::io::repeat;
 
 use machine::guest::Options;
 use machine::guest::net::peer_answer;
+use machine::guest::vsock::ECHO;
 use machine::ram::PAGE;
 use machine::{Kit, Machine, Proof, World};
 use proptest::prelude::*;
+use virtio::device::balloon::BalloonHandle;
 use virtio::device::console::port::MemoryConsole;
 use virtio::device::disk::MemoryDisk;
+use virtio::device::input::InputHandle;
 use virtio::device::net::port::{Port, Switch, SwitchPort};
+use virtio::device::vsock::memory::{MemoryHost, MemoryStream};
 use virtio::transport::TransportKind;
 
 /// What stays where it is.
@@ -27,14 +31,31 @@ struct Around {
     peer: SwitchPort,
     console: MemoryConsole,
     text: Vec<u8>,
+    sockets: MemoryHost,
+    keyboard: InputHandle,
+    /// Keys that were typed.
+    typed: u64,
+    balloon: BalloonHandle,
 }
 
 impl Around {
-    fn new(console_room: usize) -> Self {
+    fn new(console_room: usize, socket_room: usize) -> Self {
         let switch = Switch::new();
         let peer = switch.plug();
         let console = MemoryConsole::new(console_room);
-        Self { disk: MemoryDisk::new(16 << 10), switch, peer, console, text: Vec::new() }
+        let sockets = MemoryHost::new();
+        sockets.listen(ECHO, move || MemoryStream::echo(socket_room));
+        Self {
+            disk: MemoryDisk::new(16 << 10),
+            switch,
+            peer,
+            console,
+            text: Vec::new(),
+            sockets,
+            keyboard: InputHandle::default(),
+            typed: 0,
+            balloon: BalloonHandle::default(),
+        }
     }
 
     fn build(&self, kit: &Kit) -> Machine {
@@ -43,14 +64,23 @@ impl Around {
             port: Box::new(self.switch.plug()),
             console: Box::new(self.console.clone()),
             entropy: Box::new(repeat(7)),
+            sockets: Box::new(self.sockets.clone()),
+            keyboard: self.keyboard.clone(),
+            balloon: self.balloon.clone(),
         };
         kit.build(world).unwrap()
     }
 
     /// Lets the guest work, and the world answer.
     fn work(&mut self, machine: &mut Machine, moments: u32) {
-        for _ in 0..moments {
+        for moment in 0..moments {
             machine.run(1).unwrap();
+            if moment % 10 == 9 {
+                self.keyboard.key(30, true);
+                self.keyboard.key(30, false);
+                self.typed += 1;
+                self.balloon.set_target(u32::try_from(self.typed * 37 % 200).unwrap());
+            }
             while let Some(frame) = self.peer.receive().unwrap() {
                 if let Some(answer) = peer_answer(&frame) {
                     self.peer.send(&answer).unwrap();
@@ -90,6 +120,7 @@ proptest! {
         indirect: bool,
         blk_at_once in 1_usize..6,
         console_room in 1_usize..200,
+        socket_room in 1_usize..1000,
         work in prop::collection::vec(0_u32..300, 1..=6),
     ) {
         let kit = Kit {
@@ -103,7 +134,7 @@ proptest! {
         let options = Options {
             packed, event_idx, indirect, dirty_bytes: 64 << 10, dirty_pages: 1, period: 7,
         };
-        let mut around = Around::new(console_room);
+        let mut around = Around::new(console_room, socket_room);
         let mut machine = around.build(&kit);
         machine.boot(options).unwrap();
         let hops = work.len() - 1;
@@ -122,7 +153,14 @@ proptest! {
         let report = machine.report().unwrap();
         prop_assert!(report.lines > before.lines && report.entropy > before.entropy);
         prop_assert!(report.blk.iter().zip(&before.blk).all(|(now, before)| now.written > before.written));
+        prop_assert!(report.messages > before.messages && report.keys > before.keys);
+        prop_assert!(report.inflated > before.inflated && report.deflated > before.deflated);
         prop_assert!(report.announced <= hops as u64);
+        prop_assert_eq!(report.transport_resets, hops as u64);
+        prop_assert_eq!(Proof::balloon(&report, &around.balloon), None);
+        prop_assert_eq!(around.keyboard.lights(), if report.light { 2 } else { 0 });
+        // Keys that were typed last are still on their way.
+        prop_assert!((around.typed - 1..=around.typed).contains(&report.keys), "{} {report:?}", around.typed);
         prop_assert_eq!(machine.broken(), vec![]);
         prop_assert_eq!(machine.inspect_pages().unwrap(), 0);
         let text = String::from_utf8(around.text.clone()).unwrap();

@@ -31,12 +31,19 @@ fn a_guest_moves_and_its_stream_can_be_inspected() {
     assert_eq!(of_kind(&words, "moves").len(), 2);
     let proof = of_kind(&words, "proof");
     assert_eq!(proof.first().and_then(|proof| proof.pointer("/problems/0")), None);
+    let done = |what: &str| proof.first()?.pointer(&format!("/report/{what}"))?.as_u64();
+    assert_eq!(done("transport_resets"), Some(2));
+    assert!(done("connections") > Some(1), "it connected anew: {proof:?}");
+    assert!(
+        ["messages", "keys", "inflated", "deflated"].iter().all(|what| done(what) > Some(0)),
+        "{proof:?}"
+    );
     let steps = of_kind(&words, "step");
     let layers: Vec<_> = steps.iter().filter_map(|step| step.get("layer")?.as_str()).collect();
     assert!(["core", "transport", "device"].iter().all(|layer| layers.contains(layer)));
     let document: Value = serde_json::from_slice(&inspected).unwrap();
     let devices = document.get("devices").and_then(Value::as_array).expect("devices");
-    assert_eq!(devices.len(), 4);
+    assert_eq!(devices.len(), 7);
     let queues: usize =
         devices.iter().filter_map(|device| device.get("queues")?.as_array()).map(Vec::len).sum();
     assert_eq!(queues, 64);

@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::function::Function;
-use super::{Board, Cell, Cpu, Fault, blk, console, net, pages, rng};
+use super::{Board, Cell, Cpu, Fault, balloon, blk, console, input, net, pages, rng, vsock};
 use crate::map;
 use crate::ram::{Memory, PAGE_SIZE};
 
@@ -117,6 +117,9 @@ pub fn boot(cpu: &mut Cpu, board: &mut dyn Board, ram_bytes: u64, options: Optio
             blk::ID => blk::set_up(&function, &mut booting)?,
             console::ID => console::set_up(&function, &mut booting)?,
             rng::ID => rng::set_up(&function, &mut booting)?,
+            vsock::ID => vsock::set_up(&function, &mut booting)?,
+            input::ID => input::set_up(&function, &mut booting)?,
+            balloon::ID => balloon::set_up(&function, &mut booting)?,
             _ => continue,
         };
         let driving = Driving { device, slot: u32::try_from(slot).unwrap_or_default(), cell };

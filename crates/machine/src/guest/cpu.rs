@@ -3,7 +3,7 @@
 use vmstate::VmState;
 
 use super::boot::Root;
-use super::{Board, Cell, Fault, blk, console, net, pages, rng};
+use super::{Board, Cell, Fault, balloon, blk, console, input, net, pages, rng, vsock};
 use crate::map;
 
 /// The registers: all of the guest that is not in its memory.
@@ -55,6 +55,9 @@ fn moment(cpu: &mut Cpu, board: &mut dyn Board) -> Result<(), Fault> {
             blk::ID => blk::step(driver.cell, &mut moment)?,
             console::ID => console::step(driver.cell, &mut moment)?,
             rng::ID => rng::step(driver.cell, &mut moment)?,
+            vsock::ID => vsock::step(driver.cell, &mut moment)?,
+            input::ID => input::step(driver.cell, &mut moment)?,
+            balloon::ID => balloon::step(driver.cell, &mut moment)?,
             _ => {}
         }
     }

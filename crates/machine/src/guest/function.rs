@@ -26,6 +26,9 @@ mod status {
     pub(super) const FEATURES_OK: u8 = 8;
 }
 
+/// Interrupt status (§4.1.4.5): the configuration has changed.
+pub(super) const CONFIG_CHANGED: u8 = 2;
+
 /// The transports, as the board tells them.
 const MMIO: u32 = 0;
 const PCI: u32 = 1;
@@ -174,6 +177,11 @@ impl Function {
     /// Reads a field of the device configuration space.
     pub(super) fn config(&self, offset: u64, bytes: usize, board: &mut dyn Board) -> u64 {
         board.read(self.config + offset, bytes)
+    }
+
+    /// Writes a field of the device configuration space.
+    pub(super) fn set_config(&self, offset: u64, bytes: usize, value: u64, board: &mut dyn Board) {
+        board.write(self.config + offset, bytes, value);
     }
 
     /// The device has interrupted: takes the reasons, where they are told (§4.2.2, §4.1.4.5).

@@ -10,16 +10,19 @@
 //! | [`ring`] | the driver's side of virtqueues |
 //! | [`function`] | a device's registers, on either transport; setting a device up |
 //! | [`blk`], [`net`], [`console`], [`rng`] | drivers with their workloads |
+//! | [`vsock`], [`input`], [`balloon`] | drivers that do what the host wants, or answers |
 //! | [`pages`] | a workload that dirties memory |
 //! | [`record`] | numbered, checksummed records: what everything writes, sends and checks |
 //! | [`report`] | what the guest has done so far, read from its memory |
 
+pub mod balloon;
 pub mod blk;
 mod boot;
 mod cell;
 pub mod console;
 mod cpu;
 pub mod function;
+pub mod input;
 pub mod net;
 pub mod pages;
 pub mod record;
@@ -27,6 +30,7 @@ pub mod report;
 pub mod ring;
 pub mod rng;
 mod sleep;
+pub mod vsock;
 
 use crate::ram::Memory;
 

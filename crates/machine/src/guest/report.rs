@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::boot::Root;
-use super::{Cell, Cpu, Fault, blk, console, net, pages, rng};
+use super::{Cell, Cpu, Fault, balloon, blk, console, input, net, pages, rng, vsock};
 use crate::ram::Memory;
 
 /// What the guest has done so far.
@@ -27,6 +27,22 @@ pub struct Report {
     pub typed: u64,
     /// Bytes of entropy.
     pub entropy: u64,
+    /// Messages that went over sockets to the host's echo and back.
+    pub messages: u64,
+    /// Connections that were made for that.
+    pub connections: u64,
+    /// How often a device said that all connections are gone.
+    pub transport_resets: u64,
+    /// Keys that were typed.
+    pub keys: u64,
+    /// Whether the light of the keyboard is on.
+    pub light: bool,
+    /// Pages that balloons have.
+    pub ballooned: u32,
+    /// Pages that balloons were given, in all.
+    pub inflated: u64,
+    /// Pages that were taken back from them, in all.
+    pub deflated: u64,
     /// Writes to the pages that are dirtied again and again.
     pub page_writes: u64,
     /// Interrupts that should have come and did not.
@@ -68,6 +84,9 @@ impl Report {
                 net::ID => report.add_net(&Cell::at(driver.cell).load(memory)?, memory)?,
                 console::ID => report.add_console(&Cell::at(driver.cell).load(memory)?),
                 rng::ID => report.add_rng(&Cell::at(driver.cell).load(memory)?),
+                vsock::ID => report.add_vsock(&Cell::at(driver.cell).load(memory)?),
+                input::ID => report.add_input(&Cell::at(driver.cell).load(memory)?),
+                balloon::ID => report.add_balloon(&Cell::at(driver.cell).load(memory)?),
                 _ => {}
             }
         }
@@ -131,6 +150,29 @@ impl Report {
         self.lines += device.lines;
         self.typed += device.typed;
         self.lost_interrupts += device.lost_interrupts();
+    }
+
+    fn add_vsock(&mut self, device: &vsock::Vsock) {
+        self.messages += device.messages();
+        self.connections += device.connections();
+        self.transport_resets += device.resets;
+        self.lost_interrupts += device.lost_interrupts();
+        self.bad += device.bad();
+    }
+
+    fn add_input(&mut self, device: &input::Input) {
+        self.keys += device.keys;
+        self.light |= device.light != 0;
+        self.lost_interrupts += device.lost_interrupts();
+        self.bad += device.bad;
+    }
+
+    fn add_balloon(&mut self, device: &balloon::Balloon) {
+        self.ballooned += device.given;
+        self.inflated += device.inflated;
+        self.deflated += device.deflated;
+        self.lost_interrupts += device.lost_interrupts();
+        self.bad += device.bad;
     }
 
     fn add_rng(&mut self, device: &rng::Rng) {

@@ -1,20 +1,24 @@
 //! Machines with all devices, and the world around them, which stays where it is when a guest moves.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use machine::guest::net::peer_answer;
+use machine::guest::vsock::ECHO;
 use machine::guest::{Options, Report};
 use machine::{Host, Kit, Machine, Proof};
 use migration::channel::{Address, Cancel, Listener, Settings};
 use migration::incoming::Terms;
 use migration::outgoing::Limits;
 use migration::peer::Peer;
+use virtio::device::balloon::BalloonHandle;
 use virtio::device::console::port::MemoryConsole;
 use virtio::device::disk::MemoryDisk;
+use virtio::device::input::InputHandle;
 use virtio::device::net::port::{Port, Switch};
+use virtio::device::vsock::memory::{MemoryHost, MemoryStream};
 use virtio::transport::TransportKind;
 
 /// How devices are offered to a guest.
@@ -24,11 +28,17 @@ pub(crate) struct Style {
     pub(crate) packed: bool,
 }
 
-/// What stays where it is: storage, a network with a peer that answers, and whoever reads the console.
+/// What stays where it is: storage, a network with a peer that answers, an echo for sockets, whoever reads the console,
+/// and types, and wants memory.
 pub(crate) struct World {
     pub(crate) disk: MemoryDisk,
     switch: Switch,
     console: MemoryConsole,
+    sockets: MemoryHost,
+    keyboard: InputHandle,
+    /// Keys that were typed.
+    typed: AtomicU64,
+    balloon: BalloonHandle,
     read: Mutex<Vec<u8>>,
     ends: Arc<AtomicBool>,
 }
@@ -50,7 +60,19 @@ impl World {
             }
         });
         let console = MemoryConsole::new(300);
-        Self { disk: MemoryDisk::new(SECTORS), switch, console, read: Mutex::default(), ends }
+        let sockets = MemoryHost::new();
+        sockets.listen(ECHO, || MemoryStream::echo(1000));
+        Self {
+            disk: MemoryDisk::new(SECTORS),
+            switch,
+            console,
+            sockets,
+            keyboard: InputHandle::default(),
+            typed: AtomicU64::new(0),
+            balloon: BalloonHandle::default(),
+            read: Mutex::default(),
+            ends,
+        }
     }
 
     /// A machine with all devices.
@@ -68,6 +90,9 @@ impl World {
             port: Box::new(self.switch.plug()),
             console: Box::new(self.console.clone()),
             entropy: Box::new(std::io::repeat(1)),
+            sockets: Box::new(self.sockets.clone()),
+            keyboard: self.keyboard.clone(),
+            balloon: self.balloon.clone(),
         };
         kit.build(world).unwrap()
     }
@@ -87,12 +112,25 @@ impl World {
         self.read.lock().unwrap().extend(self.console.take());
     }
 
+    /// Types a key, and wants more or less memory.
+    fn type_and_want(&self) {
+        self.keyboard.key(30, true);
+        self.keyboard.key(30, false);
+        let typed = self.typed.fetch_add(1, Ordering::Relaxed);
+        self.balloon.set_target(u32::try_from(typed * 37 % 200).unwrap());
+    }
+
     /// Compares what the guest says it did with what is to be seen of it out here.
     pub(crate) fn verify(&self, report: &Report) {
         self.read_console();
         let text = String::from_utf8(self.read.lock().unwrap().clone()).unwrap();
         let proof = Proof::of(report, &mut self.disk.clone(), &text).unwrap();
         assert_eq!(proof.problems, Vec::<String>::new(), "{report:?}");
+        assert_eq!(Proof::balloon(report, &self.balloon), None);
+        // Whatever was typed before the guest was stopped has come, but for what waits in the device.
+        let typed = self.typed.load(Ordering::Relaxed);
+        assert!((1..=typed).contains(&report.keys) && report.keys + 8 > typed, "{typed} {report:?}");
+        assert_eq!(self.keyboard.lights(), if report.light { 2 } else { 0 });
         assert!(proof.lines > 0 && report.blk.iter().all(|queue| queue.written > 0), "{report:?}");
     }
 }
@@ -115,6 +153,7 @@ fn work(world: &World, host: &Host, moments: u64) {
         assert_eq!(host.fault(), None);
         thread::sleep(Duration::from_millis(1));
         world.read_console();
+        world.type_and_want();
     }
 }
 

@@ -32,6 +32,7 @@ pub mod rng;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unmigratable;
+pub mod vsock;
 pub mod zero_terminated;
 
 use serde::Serialize;

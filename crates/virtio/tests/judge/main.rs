@@ -10,6 +10,8 @@
 
 mod driver;
 
+use std::io::{Read, Write};
+
 use driver::{Bench, GuestRam, Memory, Registers};
 use virtio::device::blk::{BlkOptions, LiveBlk};
 use virtio::device::console::LiveConsole;
@@ -19,12 +21,17 @@ use virtio::device::input::{InputHandle, LiveInput};
 use virtio::device::net::port::{Port, Switch};
 use virtio::device::net::{LiveNet, NetOptions};
 use virtio::device::rng::LiveRng;
+use virtio::device::vsock::LiveVsock;
+use virtio::device::vsock::memory::{MemoryHost, MemoryStream};
 use virtio::live::LiveDevice;
 use virtio_drivers::device::blk::VirtIOBlk;
 use virtio_drivers::device::console::VirtIOConsole;
 use virtio_drivers::device::input::VirtIOInput;
 use virtio_drivers::device::net::{TxBuffer, VirtIONet};
 use virtio_drivers::device::rng::VirtIORng;
+use virtio_drivers::device::socket::{
+    DisconnectReason, VirtIOSocket, VsockAddr, VsockConnectionManager, VsockEventType,
+};
 
 type Live = Box<dyn LiveDevice<Memory>>;
 
@@ -145,4 +152,74 @@ fn rng() {
             }
         }
     }
+}
+
+/// The port of an echo on the host, and one on which the guest listens.
+const ECHO: VsockAddr = VsockAddr { cid: 2, port: 7 };
+const LISTENING: u32 = 9;
+
+#[test]
+fn vsock() {
+    let host = MemoryHost::new();
+    host.listen(ECHO.port, || MemoryStream::echo(4096));
+    let make = || -> Live { Box::new(LiveVsock::new(42, Box::new(host.clone()))) };
+    for is_pci in [false, true] {
+        let bench = Bench::new(is_pci, make());
+        let driver = VirtIOSocket::<GuestRam, Registers>::new(bench.registers()).unwrap();
+        let mut sockets = VsockConnectionManager::new(driver);
+        assert_eq!(sockets.guest_cid(), 42);
+        sockets.listen(LISTENING);
+        for round in 0..12_u8 {
+            let port = 1000 + u32::from(round);
+            sockets.connect(ECHO, port).unwrap();
+            assert_eq!(next(&bench, &mut sockets).1, VsockEventType::Connected);
+            // Far more than the 1,024 bytes that the driver has room for.
+            for piece in 0..20_u8 {
+                let sent = [round ^ piece; 400];
+                sockets.send(ECHO, port, &sent).unwrap();
+                assert_eq!(next(&bench, &mut sockets).1, VsockEventType::Received { length: 400 });
+                let mut back = [0; 400];
+                assert_eq!(sockets.recv(ECHO, port, &mut back).unwrap(), 400);
+                assert_eq!(back, sent);
+            }
+            if round % 5 == 3 {
+                bench.migrate(make());
+                // This driver gives no buffers for events: it learns that its connection is gone when it uses it.
+                sockets.send(ECHO, port, b"still there?").unwrap();
+            } else {
+                sockets.shutdown(ECHO, port).unwrap();
+            }
+            let reset = VsockEventType::Disconnected { reason: DisconnectReason::Reset };
+            assert_eq!(next(&bench, &mut sockets).1, reset);
+            is_listening(&bench, &host, &mut sockets);
+        }
+    }
+}
+
+type Sockets = VsockConnectionManager<GuestRam, Registers>;
+
+/// The next that the driver sees, and whom it is from.
+fn next(bench: &Bench, sockets: &mut Sockets) -> (VsockAddr, VsockEventType) {
+    bench.poll();
+    let event = sockets.poll().unwrap().unwrap();
+    (event.source, event.event_type)
+}
+
+/// The host connects to the guest, both say something, and the host hangs up.
+fn is_listening(bench: &Bench, host: &MemoryHost, sockets: &mut Sockets) {
+    let mut here = host.connect_to_guest(LISTENING, 100);
+    let (peer, event) = next(bench, sockets);
+    assert_eq!(event, VsockEventType::ConnectionRequest);
+    here.write_all(b"ping").unwrap();
+    assert_eq!(next(bench, sockets).1, VsockEventType::Received { length: 4 });
+    let mut said = [0; 4];
+    sockets.recv(peer, LISTENING, &mut said).unwrap();
+    sockets.send(peer, LISTENING, b"pong").unwrap();
+    here.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"pong");
+    drop(here);
+    let shut = VsockEventType::Disconnected { reason: DisconnectReason::Shutdown };
+    assert_eq!(next(bench, sockets).1, shut);
+    bench.poll();
+    assert!(sockets.poll().unwrap().is_none());
 }

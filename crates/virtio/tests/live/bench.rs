@@ -18,6 +18,7 @@ pub(crate) type Memory = GuestMemoryMmap<()>;
 const BUFFERS: u64 = 0x10_0000;
 const RINGS: u64 = 0x1_0000;
 const RING_BYTES: u64 = 0x4000;
+const MODERN: Features = Features(1 << Features::VERSION_1);
 
 pub(crate) fn memory() -> Memory {
     GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x100_0000)]).unwrap()
@@ -66,22 +67,30 @@ impl Bench {
     /// A driver that knows these features of the type, and `VERSION_1`.
     pub(crate) fn with(device: impl LiveDevice<Memory> + 'static, known: Features) -> Self {
         let memory = memory();
-        let modern = Features(1 << Features::VERSION_1);
-        let mut core = LiveCore::new(Box::new(device), memory.clone(), modern, Endianness::Little);
+        let core = LiveCore::new(Box::new(device), memory.clone(), MODERN, Endianness::Little);
+        let mut bench = Self { core, memory, rings: Vec::new(), next_buffer: BUFFERS };
+        bench.set_up(known);
+        bench
+    }
+
+    /// Resets the device, and sets it up as a driver does that knows these features of the type, and `VERSION_1`.
+    pub(crate) fn set_up(&mut self, known: Features) {
+        let Self { core, memory, rings, .. } = self;
+        core.set_status(0);
+        rings.clear();
         core.set_status(Status::ACKNOWLEDGE | Status::DRIVER);
-        assert!(core.set_features(Features(core.offered().0 & (known.0 | modern.0))));
+        assert!(core.set_features(Features(core.offered().0 & (known.0 | MODERN.0))));
         core.set_status(Status::ACKNOWLEDGE | Status::DRIVER | Status::FEATURES_OK);
-        let mut rings = Vec::new();
         for index in 0..core.queues().len() {
             let size = core.queues()[index].max_size();
             let desc = RINGS + RING_BYTES * index as u64;
+            memory.write_slice(&[0; RING_BYTES as usize], GuestAddress(desc)).unwrap();
             let (avail, used) = legacy_addresses(desc, size.into(), 16);
             core.enable_queue(index, Place { desc, avail, used });
             rings.push(Ring { size, avail, used, ..Ring::default() });
         }
         let all = Status::ACKNOWLEDGE | Status::DRIVER | Status::FEATURES_OK | Status::DRIVER_OK;
         core.set_status(all);
-        Self { core, memory, rings, next_buffer: BUFFERS }
     }
 
     /// Makes a chain available: buffers that the device reads, and lengths of those that it writes. Gives its head.

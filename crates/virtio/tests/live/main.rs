@@ -18,3 +18,4 @@ mod input;
 mod net;
 mod rng;
 mod victim;
+mod vsock;

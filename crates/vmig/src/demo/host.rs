@@ -9,26 +9,33 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use machine::guest::Options;
-use machine::{Host, Kit, World};
+use machine::guest::{Options, balloon};
+use machine::{Host, Kit, Proof, World};
 use migration::channel::{Address, Cancel, Listener, Settings};
 use migration::event::{Event, Side, State, Summary};
 use migration::incoming::Terms;
 use migration::outgoing::Limits;
 use migration::peer::Peer;
 use migration::{Cause, Error};
+use virtio::device::balloon::BalloonHandle;
 use virtio::device::console::port::SocketConsole;
 use virtio::device::disk::FileDisk;
+use virtio::device::input::InputHandle;
 use virtio::device::net::port::SocketPort;
+use virtio::device::vsock::unix::UnixHost;
 use virtio::transport::TransportKind;
 
 use super::protocol::{Order, Rings, Setting, Step, Transport, Word};
 use super::steps::hear;
-use super::world::{CONSOLE, DISK, NETWORK};
+use super::world::{CONSOLE, DISK, NETWORK, SOCKETS};
 use crate::verb::{Failure, Outcome};
 
 /// How long a rest is: time enough for something to happen.
 const REST: Duration = Duration::from_millis(400);
+
+/// How often somebody types, and how often the host wants other memory.
+const TYPES: Duration = Duration::from_millis(10);
+const WANTS: u32 = 10;
 
 /// A host of the demonstration: started by `vmig demo`
 #[derive(Debug, Args)]
@@ -53,8 +60,9 @@ impl DemoHost {
         let told = |error: &dyn ToString| Failure::NotThere(format!("{}: {}", self.name, error.to_string()));
         let setting: Setting = serde_json::from_str(&self.setting).map_err(|error| told(&error))?;
         let kit = kit(&setting);
-        let mut machine =
-            kit.build(self.world().map_err(|error| told(&error))?).map_err(|error| told(&error))?;
+        let world = self.world().map_err(|error| told(&error))?;
+        let (keyboard, balloon) = (world.keyboard.clone(), world.balloon.clone());
+        let mut machine = kit.build(world).map_err(|error| told(&error))?;
         say(&Word::Ready { queues: kit.queues() });
         if self.boot {
             machine.boot(options(&setting)).map_err(|error| told(&error))?;
@@ -67,11 +75,13 @@ impl DemoHost {
         } else {
             self.arrive(&host);
         }
+        let wants = balloon.clone();
+        thread::spawn(move || type_and_want(&keyboard, &wants));
         // The world is gone when it orders nothing more.
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             match serde_json::from_str(&line).map_err(|error| told(&error))? {
                 Order::Depart { to, bandwidth, rest } => depart(&host, &to, bandwidth, rest.as_deref()),
-                Order::Report => report(&host),
+                Order::Report => report(&host, &balloon),
             }
         }
         host.end();
@@ -89,6 +99,9 @@ impl DemoHost {
             port: Box::new(SocketPort::new(network)?),
             console: Box::new(SocketConsole::new(console)?),
             entropy: Box::new(File::open("/dev/urandom")?),
+            sockets: Box::new(UnixHost::new(self.dir.join(SOCKETS))),
+            keyboard: InputHandle::default(),
+            balloon: BalloonHandle::default(),
         })
     }
 
@@ -132,7 +145,19 @@ fn depart(host: &Host, to: &str, bandwidth: Option<u64>, rest: Option<&str>) {
     told(peer.and_then(|peer| migration::depart(host, peer, limits, &observer)));
 }
 
-fn report(host: &Host) {
+/// Types, and has the guest give all memory that it can do without, and take it back, for as long as the host lives.
+fn type_and_want(keyboard: &InputHandle, balloon: &BalloonHandle) {
+    for turn in 0_u32.. {
+        thread::sleep(TYPES);
+        // Caps lock: the guest has its light go on and off.
+        [true, false].into_iter().for_each(|down| keyboard.key(58, down));
+        if turn % WANTS == 0 {
+            balloon.set_target(if turn / WANTS % 2 == 0 { balloon::PAGES } else { 0 });
+        }
+    }
+}
+
+fn report(host: &Host, balloon: &BalloonHandle) {
     host.pause();
     let machine = host.machine();
     let mut broken: Vec<String> =
@@ -142,6 +167,7 @@ fn report(host: &Host) {
         broken.push(fault.to_string());
         machine::guest::Report::default()
     });
+    broken.extend(Proof::balloon(&report, balloon));
     let bad_pages = machine.inspect_pages().unwrap_or(u64::MAX);
     say(&Word::Report { report, bad_pages, broken });
 }

@@ -51,8 +51,8 @@ impl Show {
     pub(super) fn begins(&self, setting: &Setting, queues: u64) {
         self.object(&json!({ "word": "begins", "setting": setting, "queues": queues }));
         self.line(&format!(
-            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} network pairs and control, console, entropy; {} rings over \
-             {}; {} of RAM, of which it dirties {} again and again",
+            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} network pairs and control, console, entropy, \
+             sockets, keyboard, balloon; {} rings over {}; {} of RAM, of which it dirties {} again and again",
             setting.blk_queues,
             setting.net_pairs,
             word(setting.rings),
@@ -175,6 +175,21 @@ impl Show {
                 format!(
                     "{} frames answered, {} sent again; {} commands, {} announcements",
                     report.frames, report.frames_again, report.controls, report.announced
+                ),
+            ),
+            (
+                "sockets",
+                format!(
+                    "{} messages to an echo and back, each once and in order; {} connections, {} resets of the transport",
+                    report.messages, report.connections, report.transport_resets
+                ),
+            ),
+            ("keyboard", format!("{} keys, each followed by its light", report.keys)),
+            (
+                "balloon",
+                format!(
+                    "{} pages given, {} taken back; the others are as they were",
+                    report.inflated, report.deflated
                 ),
             ),
             ("memory", format!("{} writes to its pages, each checked before the next", report.page_writes)),

@@ -1,13 +1,15 @@
-//! What stays where it is when a guest moves: a disk image, a peer on the network that answers, and the console's end.
+//! What stays where it is when a guest moves: a disk image, a peer on the network that answers, an echo for sockets, and
+//! the console's end.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use machine::guest::net::peer_answer;
+use machine::guest::vsock::ECHO;
 use parking_lot::Mutex;
 use virtio::device::net::port::LONGEST_FRAME;
 
@@ -15,6 +17,7 @@ use virtio::device::net::port::LONGEST_FRAME;
 pub(super) const DISK: &str = "disk.img";
 pub(super) const NETWORK: &str = "network";
 pub(super) const CONSOLE: &str = "console";
+pub(super) const SOCKETS: &str = "vsock";
 
 /// The world around the hosts.
 #[derive(Debug)]
@@ -30,6 +33,12 @@ impl World {
         File::create(dir.join(DISK))?.set_len(disk)?;
         let network = UnixDatagram::bind(dir.join(NETWORK))?;
         thread::spawn(move || answer(&network));
+        let sockets = UnixListener::bind(dir.join(format!("{SOCKETS}_{ECHO}")))?;
+        thread::spawn(move || {
+            for socket in sockets.incoming().map_while(Result::ok) {
+                thread::spawn(move || echo(socket));
+            }
+        });
         let listener = UnixListener::bind(dir.join(CONSOLE))?;
         let consoles = Arc::new(Mutex::new(Vec::new()));
         let all = Arc::clone(&consoles);
@@ -62,6 +71,16 @@ fn answer(network: &UnixDatagram) {
         if let (Some(answer), Some(path)) = (answer, from.as_pathname()) {
             // A host that has gone misses it: the guest asks again from where it is.
             drop(network.send_to(&answer, path));
+        }
+    }
+}
+
+/// Sends back what comes, until the guest has moved on.
+fn echo(mut socket: UnixStream) {
+    let mut bytes = [0; 4096];
+    while let Ok(length @ 1..) = socket.read(&mut bytes) {
+        if socket.write_all(bytes.get(..length).unwrap_or_default()).is_err() {
+            break;
         }
     }
 }

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::boot::Booting;
 use super::cpu::Moment;
-use super::function::Function;
+use super::function::{CONFIG_CHANGED, Function};
 use super::{Cell, Fault};
 
 pub use control::Control;
@@ -32,8 +32,6 @@ const STATUS: u64 = 6;
 const MAX_PAIRS: u64 = 8;
 /// Bit of the status: the driver is to announce where the device is now.
 const ANNOUNCE: u64 = 2;
-/// Interrupt status: the configuration has changed.
-const CONFIG_CHANGED: u8 = 2;
 
 /// The driver of a device.
 #[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
