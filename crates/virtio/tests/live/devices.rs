@@ -13,6 +13,8 @@ use virtio::device::input::{InputHandle, LiveInput};
 use virtio::device::net::port::{Port, Switch};
 use virtio::device::net::{LiveNet, NetOptions};
 use virtio::device::rng::LiveRng;
+use virtio::device::vsock::LiveVsock;
+use virtio::device::vsock::memory::{MemoryHost, MemoryStream};
 use virtio::live::LiveDevice;
 use vm_memory::GuestMemoryMmap;
 
@@ -48,6 +50,8 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { name: "rng", make: rng, known: ALL, quiet: &[] },
     Kind { name: "balloon", make: balloon, known: ALL, quiet: &[] },
     Kind { name: "input", make: input, known: ALL, quiet: &[] },
+    // Events come after a migration only.
+    Kind { name: "vsock", make: vsock, known: ALL, quiet: &[2] },
 ];
 
 fn blk() -> Running {
@@ -114,4 +118,11 @@ fn input() -> Running {
     let handle = InputHandle::default();
     let device = LiveInput::keyboard(handle.clone());
     (Box::new(device), Box::new(move || handle.key(30, true)))
+}
+
+fn vsock() -> Running {
+    let host = MemoryHost::new();
+    host.listen(7, || MemoryStream::echo(1000));
+    let device = LiveVsock::new(3, Box::new(host.clone()));
+    (Box::new(device), Box::new(move || drop(host.connect_to_guest(1, 100))))
 }
