@@ -37,8 +37,7 @@ Examples:
   vmig relay tcp::4444 tcp:host:4444 --onto qmp:/run/b.qmp refused if it would not load there
   vmig relay unix:a.sock unix:b.sock --repair              a guest of QEMU 5.2 with balloon page poison
   vmig relay unix:a.sock unix:b.sock --edit 0000:00:03.0/virtio-net.device.mac=52:54:00:00:00:01
-  vmig relay unix:a.sock unix:b.sock --complete-io blk0=disk.img
-                                                           a write that is stuck at the source is done here
+  vmig relay unix:a.sock unix:b.sock --complete-io blk0=disk.img   stuck writes are done
   vmig relay tcp::4444 tcp:host:4444 --multifd 4           with multifd on at both ends, multifd-channels 4
   vmig relay tcp::4444 tcp:host:4444 --tls-in /etc/pki/qemu --tls-out /etc/pki/qemu
 
