@@ -71,8 +71,8 @@ impl Fuzz {
     /// Runs the targets and reports; an error if a promise was broken.
     pub(crate) fn run(&self) -> Result<()> {
         let folder = workspace::cargo_target()?.join("fuzz");
-        let programs = build(&folder)?;
-        let all = seeds(&programs, &folder)?;
+        let program = build(&folder)?;
+        let all = seeds(&program, &folder)?;
         let known: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
         if let Some(unknown) = self.targets.iter().find(|name| !known.contains(&name.as_str())) {
             return Err(miette!("no target is named `{unknown}`; expected one of\n  {}", known.join("\n  ")));
@@ -80,7 +80,7 @@ impl Fuzz {
         let mut rans = Vec::new();
         for (name, longest) in &all {
             if self.targets.is_empty() || self.targets.contains(name) {
-                let ran = self.target(name, longest, &programs, &folder)?;
+                let ran = self.target(name, longest, &program, &folder)?;
                 if !self.json {
                     println!("{}", ran.line());
                 }
@@ -90,15 +90,15 @@ impl Fuzz {
         if self.json {
             println!("{}", serde_json::to_string(&rans).into_diagnostic()?);
         }
-        let broken: Vec<_> = rans.iter().filter_map(|ran| ran.report(&programs)).collect();
+        let broken: Vec<_> = rans.iter().filter_map(|ran| ran.report(&program)).collect();
         if broken.is_empty() { Ok(()) } else { Err(miette!("{}", broken.join("\n\n"))) }
     }
 
     /// Runs a target for its time.
-    fn target(&self, name: &str, longest: &str, programs: &Path, folder: &Path) -> Result<Ran> {
+    fn target(&self, name: &str, longest: &str, program: &Path, folder: &Path) -> Result<Ran> {
         let found = folder.join("found");
         workspace::create_dir(&found)?;
-        let mut command = Command::new(programs.join("fuzz"));
+        let mut command = Command::new(program);
         command.env("VMIG_FUZZ", name).current_dir(workspace::root()?);
         command.args([MEMORY, PATIENCE, "-print_final_stats=1"]);
         command.arg(format!("-max_total_time={}", self.seconds)).arg(format!("-max_len={longest}"));
@@ -111,24 +111,24 @@ impl Fuzz {
     }
 }
 
-/// Builds libFuzzer with the targets; gives the folder that the programs are in.
+/// Builds libFuzzer with the targets; gives the program.
 fn build(folder: &Path) -> Result<PathBuf> {
     let rustc = tools::output(Command::new("rustc").arg("-vV"))?;
     let rustc = String::from_utf8_lossy(&rustc).into_owned();
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or_else(|| miette!("`rustc -vV` was expected to name its host, and said\n{rustc}"))?;
     let target_dir = folder.to_str().ok_or_else(|| miette!("{} is not UTF-8", folder.display()))?;
-    let what = ["build", "--quiet", "--package", "fuzz", "--features", "libfuzzer", "--bins"];
+    let what = ["build", "--quiet", "--package", "fuzz", "--features", "libfuzzer", "--bin", "fuzz"];
     // With a target, build scripts are not instrumented.
     let how = ["--profile", "fuzz", "--target", host, "--target-dir", target_dir];
     ci::cargo(&[&what[..], &how].concat(), Some(("RUSTFLAGS", INSTRUMENTED)))
         .wrap_err("cannot build the targets; is a C++ compiler installed?")?;
-    Ok(folder.join(host).join("fuzz"))
+    Ok(folder.join(host).join("fuzz").join("fuzz"))
 }
 
 /// Writes the seeds; gives the targets, and the most bytes for each.
-fn seeds(programs: &Path, folder: &Path) -> Result<Vec<(String, String)>> {
-    let said = tools::output(Command::new(programs.join("seeds")).arg(folder.join("corpus")))?;
+fn seeds(program: &Path, folder: &Path) -> Result<Vec<(String, String)>> {
+    let said = tools::output(Command::new(program).env("VMIG_FUZZ_SEEDS", folder.join("corpus")))?;
     let said = String::from_utf8_lossy(&said);
     let pair = |line: &str| line.split_once(' ').map(|(name, longest)| (name.to_owned(), longest.to_owned()));
     Ok(said.lines().filter_map(pair).collect())
@@ -176,13 +176,12 @@ impl Ran {
     }
 
     /// What was found, and how to see it again.
-    fn report(&self, programs: &Path) -> Option<String> {
+    fn report(&self, program: &Path) -> Option<String> {
         let (Self { target, .. }, Found { file, said }) = (self, self.found.as_ref()?);
-        let (program, file) = (programs.join("fuzz"), file.display());
+        let (program, file) = (program.display(), file.display());
         Some(format!(
-            "{target}: {said}\n  again: VMIG_FUZZ={target} {} {file}\n  as a test: copy it to fuzz/found/{target}/, \
-             then cargo test -p fuzz",
-            program.display()
+            "{target}: {said}\n  again: VMIG_FUZZ={target} {program} {file}\n  as a test: copy it to fuzz/found/{target}/, \
+             then cargo test -p fuzz"
         ))
     }
 }

@@ -157,7 +157,9 @@ impl Packet {
         let (fit, normal, content, number) = (input.u32()?, input.u32()?, input.u32()?, input.u64()?);
         let zero = input.u32()?;
         input.bytes(28)?;
-        let name = input.bytes(NAME)?;
+        // The last byte is a zero.
+        let name = input.bytes(NAME - 1)?;
+        input.u8()?;
         let most = most_pages(page_size);
         let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         let all = count(normal).saturating_add(count(zero));
@@ -168,11 +170,17 @@ impl Packet {
         let offsets: Vec<u64> = (0..all).map(|_| input.u64()).collect::<vmstate::Result<_>>()?;
         let (normal, zero) = offsets.split_at_checked(count(normal)).unwrap_or((&offsets, &[]));
         let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        let Ok(block) = str::from_utf8(name) else {
+            return Ok(Err(format!(
+                "a packet has pages of a block `{}`, which is not UTF-8",
+                name.escape_ascii()
+            )));
+        };
         Ok(Ok(Self {
             flags,
             content,
             number,
-            block: String::from_utf8_lossy(name).into_owned(),
+            block: block.to_owned(),
             normal: normal.to_vec(),
             zero: zero.to_vec(),
         }))

@@ -10,7 +10,7 @@ use super::interrupts::{Interrupt, Interrupts};
 use super::queues::{LiveQueue, Place};
 use crate::core::{Endianness, Features, Status};
 use crate::device::DeviceType;
-use crate::ring::RingError;
+use crate::ring::{RingError, RunningQueue};
 use crate::shape::{Shape, Switch, Switches};
 use crate::transport::TransportKind;
 
@@ -376,6 +376,8 @@ impl<M: GuestMemory> LiveCore<M> {
         }
         self.broken = true;
         self.breakage = Some(breakage);
+        // What was taken and made no sense is in nobody's hands: the queues stop without it.
+        self.queues.iter_mut().filter_map(|queue| queue.running.as_mut()).for_each(RunningQueue::break_off);
         if self.features.has(Features::VERSION_1) {
             self.status = Status(self.status.0 | Status::DEVICE_NEEDS_RESET);
             self.interrupts.raise(Interrupt::Config);

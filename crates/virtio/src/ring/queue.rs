@@ -144,6 +144,11 @@ impl RunningQueue {
         }
     }
 
+    /// The device is broken, by this queue or another: nothing more is taken or returned.
+    pub(crate) fn break_off(&mut self) {
+        self.broken = true;
+    }
+
     /// Entries in flight since before the start that the device has no chain of.
     #[must_use]
     pub fn unclaimed(&self) -> u16 {

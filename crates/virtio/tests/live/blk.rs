@@ -84,6 +84,8 @@ fn a_chain_that_is_no_request_breaks_it() {
         bench.offer(0, &[&out], &writable);
         bench.core.notify(0);
         assert!(bench.core.broken().unwrap().contains("without room for its header"));
+        bench.migrate(LiveBlk::new(Box::new(MemoryDisk::new(64)), BlkOptions::default()));
+        assert_eq!(bench.core.broken().unwrap(), "it arrived so");
     }
 }
 

@@ -24,7 +24,7 @@ fn attacks() -> String {
 /// The Rust files of the tree.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open: Vec<_> = ["crates", "fuzz", "xtask"].map(|folder| project().join(folder)).into();
+    let mut open: Vec<_> = ["benches", "crates", "fuzz", "xtask"].map(|folder| project().join(folder)).into();
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
