@@ -9,6 +9,8 @@
 
 #[path = "../examples/accept_blk.rs"]
 mod accept_blk;
+#[path = "../examples/accept_scsi.rs"]
+mod accept_scsi;
 #[path = "../examples/own_device.rs"]
 mod own_device;
 #[path = "../examples/round_trip.rs"]
@@ -21,6 +23,7 @@ fn they_do_as_they_say() {
     own_device::run().unwrap();
     virtio_queue_device::run().unwrap();
     accept_blk::run().unwrap();
+    accept_scsi::run().unwrap();
     round_trip::run("load", 1).unwrap();
     round_trip::run("save", 1).unwrap();
 }

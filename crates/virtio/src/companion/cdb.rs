@@ -10,10 +10,16 @@ pub struct Cdb(#[serde(with = "hex::serde")] pub [u8; 16]);
 
 #[expect(missing_docs, reason = "names of the SCSI standards (SBC-4, SPC-5)")]
 impl Cdb {
+    pub const TEST_UNIT_READY: u8 = 0x00;
+    pub const REQUEST_SENSE: u8 = 0x03;
     pub const FORMAT_UNIT: u8 = 0x04;
     pub const READ_6: u8 = 0x08;
     pub const WRITE_6: u8 = 0x0a;
+    pub const INQUIRY: u8 = 0x12;
     pub const MODE_SELECT_6: u8 = 0x15;
+    pub const MODE_SENSE_6: u8 = 0x1a;
+    pub const START_STOP_UNIT: u8 = 0x1b;
+    pub const READ_CAPACITY_10: u8 = 0x25;
     pub const READ_10: u8 = 0x28;
     pub const WRITE_10: u8 = 0x2a;
     pub const WRITE_AND_VERIFY_10: u8 = 0x2e;
@@ -22,15 +28,21 @@ impl Cdb {
     pub const WRITE_SAME_10: u8 = 0x41;
     pub const UNMAP: u8 = 0x42;
     pub const MODE_SELECT_10: u8 = 0x55;
+    pub const MODE_SENSE_10: u8 = 0x5a;
     pub const READ_16: u8 = 0x88;
     pub const WRITE_16: u8 = 0x8a;
     pub const WRITE_AND_VERIFY_16: u8 = 0x8e;
     pub const VERIFY_16: u8 = 0x8f;
+    pub const SYNCHRONIZE_CACHE_16: u8 = 0x91;
     pub const WRITE_SAME_16: u8 = 0x93;
+    pub const SERVICE_ACTION_IN_16: u8 = 0x9e;
+    pub const REPORT_LUNS: u8 = 0xa0;
     pub const READ_12: u8 = 0xa8;
     pub const WRITE_12: u8 = 0xaa;
     pub const WRITE_AND_VERIFY_12: u8 = 0xae;
     pub const VERIFY_12: u8 = 0xaf;
+    /// READ CAPACITY(16), which is a service action.
+    pub const READ_CAPACITY_16_ACTION: u8 = 0x10;
 }
 
 impl Cdb {

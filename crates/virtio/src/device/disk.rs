@@ -1,4 +1,4 @@
-//! What the disks of block devices and SCSI hosts are kept in.
+//! What the disks of block devices and SCSI hosts are kept in, and what both do with them.
 
 use std::fs::File;
 use std::io;
@@ -37,6 +37,50 @@ pub trait Disk: Send {
     /// # Errors
     /// If that is not certain.
     fn flush(&mut self) -> io::Result<()>;
+}
+
+/// What happens when the disk fails (QEMU: `werror`, `rerror`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorPolicy {
+    /// The driver is told.
+    #[default]
+    Report,
+    /// The request waits, and is tried again when the machine goes on: nothing is lost of a guest whose storage is
+    /// full.
+    Stop,
+}
+
+/// Bytes that are moved at once.
+const PIECE: u64 = 1 << 20;
+
+/// Where sectors are on a disk, in bytes, if they are there.
+pub(super) fn place(sector: u64, sectors: u64, disk: &dyn Disk) -> Option<u64> {
+    let is_there = sector.checked_add(sectors).is_some_and(|end| end <= disk.sectors());
+    is_there.then(|| sector.saturating_mul(SECTOR))
+}
+
+/// Moves `length` bytes from `offset` on, in pieces: `step` has the offset and the buffer of each.
+pub(super) fn pieces(
+    offset: u64,
+    length: u64,
+    mut step: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; usize::try_from(length.min(PIECE)).unwrap_or_default()];
+    let mut done = 0;
+    while done < length {
+        let size = usize::try_from((length - done).min(PIECE)).unwrap_or_default();
+        step(offset + done, buffer.get_mut(..size).unwrap_or_default())?;
+        done += size as u64;
+    }
+    Ok(())
+}
+
+/// Makes bytes zero.
+pub(super) fn clear(offset: u64, length: u64, disk: &mut dyn Disk) -> io::Result<()> {
+    pieces(offset, length, |at, buffer| {
+        buffer.fill(0);
+        disk.write(at, buffer)
+    })
 }
 
 /// A raw image in a file.

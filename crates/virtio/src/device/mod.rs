@@ -29,6 +29,7 @@ pub mod net;
 pub mod no_state;
 pub mod nsm;
 pub mod rng;
+pub mod scsi;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unmigratable;

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use vmstate::{Reader, Result, Writer};
 
-use super::{Device, DeviceType, blk};
+use super::{Device, DeviceType, blk, scsi};
 use crate::core::BeforeSubsections;
 
 macro_rules! without_state {
@@ -64,7 +64,12 @@ without_state! {
 const SCSI: DeviceType = DeviceType {
     id: 8,
     title: "SCSI host device",
-    features: &[(0, "INOUT"), (1, "HOTPLUG"), (2, "CHANGE"), (3, "T10_PI")],
+    features: &[
+        (0, "INOUT"),
+        (scsi::feature::HOTPLUG, "HOTPLUG"),
+        (scsi::feature::CHANGE, "CHANGE"),
+        (3, "T10_PI"),
+    ],
     queue_name: |index, _| match index {
         0 => "controlq".to_owned(),
         1 => "eventq".to_owned(),

@@ -100,12 +100,8 @@ impl<M: GuestMemory> LiveCore<M> {
     /// Properties that change the layout of the device's state.
     pub(super) fn switches(&self) -> Switches {
         let switches = self.device.switches();
-        let packed = self.offered.has(Features::RING_PACKED);
-        if packed && self.device_type().switches.contains(&Switch::Packed) {
-            switches.with(Switch::Packed)
-        } else {
-            switches
-        }
+        // What is in flight may be carried by the device, or by what has a section behind it.
+        if self.offered.has(Features::RING_PACKED) { switches.with(Switch::Packed) } else { switches }
     }
 
     /// The features that the device offers.

@@ -53,6 +53,12 @@ pub trait LiveDevice<M: GuestMemory>: Send {
         let _ = (offset, data, cx);
     }
 
+    /// Takes up what the driver of a stopped device had written to the configuration space. Called before
+    /// [`resume`](Self::resume).
+    fn resume_config(&mut self, config: &[u8], negotiated: &Negotiated) {
+        let _ = (config, negotiated);
+    }
+
     /// The driver is set up: queues run from now on.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ impl<M: GuestMemory> LiveCore<M> {
             self.start_queues()?;
         }
         let (live, mut cx) = self.at_work();
+        live.resume_config(&core.config, &cx.negotiated);
         live.resume(device, &mut cx)?;
         Ok((transport, core.subsections.extra_state.map(|carried| carried.extra_state)))
     }

@@ -8,7 +8,7 @@ use std::io;
 
 use vm_memory::{Bytes, GuestAddress, GuestMemory, ReadVolatile, WriteVolatile};
 
-use crate::element::Buffer;
+use crate::element::{Buffer, Element};
 
 /// Where a stream is in a list of buffers.
 #[derive(Debug, Clone)]
@@ -73,6 +73,12 @@ pub struct Reader<'a, M>(Position<'a, M>);
 impl<'a, M: GuestMemory> Reader<'a, M> {
     pub(super) fn new(memory: &'a M, buffers: &'a [Buffer]) -> Self {
         Self(Position::new(memory, buffers))
+    }
+
+    /// What the driver gave with an element in flight, from its first byte.
+    #[must_use]
+    pub fn of_element(memory: &'a M, element: &'a Element) -> Self {
+        Self::new(memory, &element.out_sg)
     }
 
     /// Bytes that are left.

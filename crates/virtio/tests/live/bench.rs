@@ -1,8 +1,13 @@
 //! A driver for devices under test: it reaches the core without a transport, over split rings.
 
 use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use virtio::companion::Companion;
 use virtio::core::{Endianness, Features, Status};
+use virtio::device::disk::{Disk, MemoryDisk};
 use virtio::live::{LiveCore, LiveDevice, Place};
 use virtio::memory::DeviceMemory;
 use virtio::ring::{Ram, split::legacy_addresses};
@@ -170,10 +175,15 @@ impl Bench {
     /// Stops the device, takes its state through the bytes of a section, and goes on with another in its place.
     pub(crate) fn migrate(&mut self, device: impl LiveDevice<Memory> + 'static) {
         let state = self.stop();
+        self.go_on(device, &state);
+    }
+
+    /// Goes on with another device in the place of the one that was stopped.
+    pub(crate) fn go_on(&mut self, device: impl LiveDevice<Memory> + 'static, state: &VirtioState) {
         let mut bytes = Writer::new();
-        save_section(&state, &mut bytes);
+        save_section(state, &mut bytes);
         let offered = self.core.offered();
-        let companions = self.core.device_mut().companions();
+        let companions = self.companions();
         self.core = LiveCore::new(Box::new(device), self.memory.clone(), offered, Endianness::Little);
         self.core.resume(self.load(bytes.as_bytes())).unwrap();
         for (address, companion) in companions {
@@ -181,6 +191,19 @@ impl Bench {
         }
         self.core.kick();
         self.settle();
+    }
+
+    /// What has sections of its own behind that of the stopped device, out of their bytes.
+    pub(crate) fn companions(&mut self) -> Vec<(String, Companion)> {
+        let switches = self.core.shape(TransportKind::Mmio).switches;
+        let through_bytes = |(address, companion): (String, Companion)| {
+            let kind = companion.companion_type();
+            let mut bytes = Writer::new();
+            companion.save(&mut bytes);
+            let body = Reader::new(bytes.as_bytes(), 0);
+            (address, Companion::load(kind, switches, kind.version, &body).unwrap().state)
+        };
+        self.core.device_mut().companions().into_iter().map(through_bytes).collect()
     }
 
     /// Stops the device.
@@ -209,5 +232,26 @@ impl Bench {
             self.next_buffer = BUFFERS;
         }
         at
+    }
+}
+
+/// A disk that has no room while it is told so.
+pub(crate) struct Failing(pub(crate) MemoryDisk, pub(crate) Arc<AtomicBool>);
+
+impl Disk for Failing {
+    fn sectors(&self) -> u64 {
+        self.0.sectors()
+    }
+    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, bytes)
+    }
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        match self.1.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => self.0.write(offset, bytes),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.write(0, &[])
     }
 }

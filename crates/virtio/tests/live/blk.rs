@@ -1,14 +1,13 @@
 //! The block device.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use virtio::core::Features;
 use virtio::device::blk::{BlkOptions, ErrorPolicy, LiveBlk};
-use virtio::device::disk::{Disk, MemoryDisk};
+use virtio::device::disk::MemoryDisk;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Failing};
 
 const OK: u8 = 0;
 const IOERR: u8 = 1;
@@ -112,27 +111,6 @@ fn what_is_in_flight_is_carried() {
         assert_eq!((used.head, used.data), (head, vec![OK]));
     }
     assert_eq!(bench.used(2), None);
-}
-
-/// A disk that fails while it is told to.
-struct Failing(MemoryDisk, Arc<AtomicBool>);
-
-impl Disk for Failing {
-    fn sectors(&self) -> u64 {
-        self.0.sectors()
-    }
-    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, bytes)
-    }
-    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        match self.1.load(Ordering::Relaxed) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => self.0.write(offset, bytes),
-        }
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[test]

@@ -17,5 +17,7 @@ mod hostile;
 mod input;
 mod net;
 mod rng;
+mod scsi;
+mod scsi_hostile;
 mod victim;
 mod vsock;

@@ -12,7 +12,7 @@ use super::request::{self, Failure, Header, status};
 use super::tally::Tally;
 use super::{Blk, BlkRequest, feature};
 use crate::core::Features;
-use crate::device::disk::Disk;
+use crate::device::disk::{Disk, ErrorPolicy};
 use crate::device::{Device, DeviceState, DeviceType};
 use crate::live::{Breakage, ConfigSpace, Context, InFlight, LiveDevice, Negotiated, ResumeError};
 use crate::ring::Chain;
@@ -20,17 +20,6 @@ use crate::shape::Switches;
 
 /// Where the driver chooses between write-back and write-through (§5.2.4).
 const WRITEBACK: usize = 32;
-
-/// What happens when the disk fails (QEMU: `werror`, `rerror`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ErrorPolicy {
-    /// The driver is told.
-    #[default]
-    Report,
-    /// The request waits, and is tried again when the machine goes on: nothing is lost of a guest whose storage is
-    /// full.
-    Stop,
-}
 
 /// How a block device is set up.
 #[derive(Debug, Clone)]

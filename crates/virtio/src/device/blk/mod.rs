@@ -8,8 +8,9 @@ mod live;
 mod request;
 mod tally;
 
+pub use super::disk::ErrorPolicy;
 pub use finish::finish;
-pub use live::{BlkOptions, ErrorPolicy, LiveBlk};
+pub use live::{BlkOptions, LiveBlk};
 pub use tally::{Served, Tally};
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use vm_memory::GuestMemory;
 
 use super::HEADER;
 use crate::core::Endianness;
-use crate::device::disk::{Disk, SECTOR};
+use crate::device::disk::{self, Disk, SECTOR, pieces};
 use crate::ring::Chain;
 
 /// Types of requests.
@@ -68,8 +68,6 @@ pub(super) mod status {
 
 /// Bytes of an identifier (§5.2.6).
 const ID: usize = 20;
-/// Bytes that are moved at once.
-const PIECE: u64 = 1 << 20;
 /// The most sectors that one segment discards or makes zero, and the most segments.
 pub(super) const MOST_SECTORS: u32 = 1 << 16;
 pub(super) const MOST_SEGMENTS: u32 = 32;
@@ -148,10 +146,7 @@ pub(super) fn serve<M: GuestMemory>(
                 let length = u64::from(sectors) * SECTOR;
                 let offset = place(sector, length, disk)?;
                 // What is discarded may read as anything: zeros are the best answer.
-                pieces(offset, length, |at, buffer| {
-                    buffer.fill(0);
-                    disk.write(at, buffer)
-                })?;
+                disk::clear(offset, length, disk)?;
             }
             Ok(0)
         }
@@ -182,30 +177,10 @@ pub(super) fn finish<M: GuestMemory>(chain: &Chain, memory: &M, status: u8, data
 
 /// Where a request's data is on the disk, if it is whole sectors and there.
 fn place(sector: u64, length: u64, disk: &dyn Disk) -> Result<u64, Failure> {
-    let sectors = length.div_ceil(SECTOR);
-    let is_there = sector.checked_add(sectors).is_some_and(|end| end <= disk.sectors());
-    if !is_there || !length.is_multiple_of(SECTOR) {
-        return Err(Failure::Status(status::IOERR));
-    }
-    Ok(sector * SECTOR)
+    let place = disk::place(sector, length / SECTOR, disk).filter(|_| length.is_multiple_of(SECTOR));
+    place.ok_or(Failure::Status(status::IOERR))
 }
 
 fn writable(disk: &dyn Disk) -> Result<(), Failure> {
     if disk.is_read_only() { Err(Failure::Status(status::IOERR)) } else { Ok(()) }
-}
-
-/// Moves `length` bytes from `offset` on, in pieces.
-fn pieces(
-    offset: u64,
-    length: u64,
-    mut step: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
-) -> Result<(), Failure> {
-    let mut buffer = vec![0; usize::try_from(length.min(PIECE)).unwrap_or_default()];
-    let mut done = 0;
-    while done < length {
-        let size = usize::try_from((length - done).min(PIECE)).unwrap_or_default();
-        step(offset + done, buffer.get_mut(..size).unwrap_or_default())?;
-        done += size as u64;
-    }
-    Ok(())
 }
