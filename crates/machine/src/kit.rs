@@ -12,6 +12,7 @@ use virtio::device::input::{InputHandle, LiveInput};
 use virtio::device::net::port::Port;
 use virtio::device::net::{LiveNet, NetOptions};
 use virtio::device::rng::LiveRng;
+use virtio::device::scsi::{LiveScsi, ScsiAddress, ScsiBay, ScsiDrive, ScsiOptions};
 use virtio::device::vsock::LiveVsock;
 use virtio::device::vsock::host::VsockHost;
 use virtio::live::LiveDevice;
@@ -34,9 +35,11 @@ pub struct Kit {
     pub packed: bool,
     /// Queues of the block device.
     pub blk_queues: u16,
+    /// Request queues of the SCSI host.
+    pub scsi_queues: u16,
     /// Queue pairs of the network device.
     pub net_pairs: u16,
-    /// Requests that the block device serves in one go: with few, some are in flight when it stops.
+    /// Requests that the block device and the SCSI host serve in one go: with few, some are in flight when they stop.
     pub blk_at_once: usize,
 }
 
@@ -44,6 +47,8 @@ pub struct Kit {
 pub struct World {
     /// What the disk is kept in.
     pub disk: Box<dyn Disk>,
+    /// What the disks of the SCSI host are kept in: LUN 0 of one target each.
+    pub targets: Vec<Box<dyn Disk>>,
     /// The network.
     pub port: Box<dyn Port>,
     /// Whoever reads the console.
@@ -65,7 +70,8 @@ impl std::fmt::Debug for World {
 }
 
 impl Kit {
-    /// A machine in a world: block, network and console device, a source of entropy, sockets, a keyboard and a balloon.
+    /// A machine in a world: block, network and console device, a source of entropy, sockets, a keyboard, a balloon, and a
+    /// SCSI host with disks.
     ///
     /// # Errors
     /// If there is not so much RAM.
@@ -85,6 +91,7 @@ impl Kit {
             Box::new(LiveVsock::new(GUEST_CID, world.sockets)),
             Box::new(LiveInput::keyboard(world.keyboard)),
             Box::new(LiveBalloon::new(given, world.balloon)),
+            Box::new(self.scsi(world.targets)),
         ];
         for device in devices {
             machine.plug(match self.transport {
@@ -95,6 +102,16 @@ impl Kit {
         Ok(machine)
     }
 
+    fn scsi(&self, disks: Vec<Box<dyn Disk>>) -> LiveScsi {
+        let options =
+            ScsiOptions { queues: self.scsi_queues, at_once: self.blk_at_once, ..ScsiOptions::default() };
+        let drives = (0..=u8::MAX).zip(disks).map(|(target, disk)| {
+            let serial = format!("disk-{target}");
+            (ScsiAddress { target, lun: 0 }, ScsiDrive { disk, serial })
+        });
+        LiveScsi::new(drives, ScsiBay::default(), options)
+    }
+
     /// How many queues its devices have in all.
     #[must_use]
     pub fn queues(&self) -> u32 {
@@ -102,5 +119,7 @@ impl Kit {
         u32::from(self.blk_queues) + 2 * u32::from(self.net_pairs) + 1 + 4 + 1
             // Sockets, keyboard, balloon.
             + 3 + 2 + 3
+            // One for control of the SCSI host, and one for its events.
+            + 2 + u32::from(self.scsi_queues)
     }
 }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use virtio::device::balloon::BalloonHandle;
 use virtio::device::disk::{Disk, SECTOR};
 
-use crate::guest::blk::RECORD;
 use crate::guest::console::number;
 use crate::guest::record::check;
-use crate::guest::report::BlkReport;
+use crate::guest::report::StorageReport;
+use crate::guest::storage::RECORD;
 use crate::guest::{Report, report};
 
 /// Lines that may be on their way when a guest is stopped.
@@ -28,15 +28,25 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Compares what a guest that was stopped says with its disk and with what is on its console.
+    /// Compares what a guest that was stopped says with its disk, with those of its SCSI host, one for each target, and
+    /// with what is on its console.
     ///
     /// # Errors
-    /// If the disk cannot be read.
-    pub fn of(report: &Report, disk: &mut dyn Disk, console: &str) -> io::Result<Self> {
+    /// If a disk cannot be read.
+    pub fn of(
+        report: &Report,
+        disk: &mut dyn Disk,
+        targets: &mut [Box<dyn Disk>],
+        console: &str,
+    ) -> io::Result<Self> {
         let mut proof = Self::default();
         proof.own_word(report);
         for queue in &report.blk {
             proof.disk(queue, disk)?;
+        }
+        for queue in &report.scsi {
+            let target = usize::try_from(queue.disk).ok().and_then(|index| targets.get_mut(index));
+            proof.disk(queue, &mut **target.ok_or(io::ErrorKind::NotFound)?)?;
         }
         proof.console(report, console);
         Ok(proof)
@@ -66,7 +76,7 @@ impl Proof {
     }
 
     /// Every record that was written and not replaced is there. Of a place that is being written, either record is.
-    fn disk(&mut self, queue: &BlkReport, disk: &mut dyn Disk) -> io::Result<()> {
+    fn disk(&mut self, queue: &StorageReport, disk: &mut dyn Disk) -> io::Result<()> {
         let mut bytes = vec![0; RECORD as usize];
         for record in queue.next.saturating_sub(queue.places)..queue.written {
             let sector = queue.first_sector + record % queue.places * (u64::from(RECORD) / SECTOR);

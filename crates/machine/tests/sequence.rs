@@ -16,18 +16,22 @@ use machine::guest::vsock::ECHO;
 use machine::ram::PAGE;
 use machine::{Kit, Machine, Proof, World};
 use proptest::prelude::*;
+use virtio::companion::Companion;
 use virtio::device::balloon::BalloonHandle;
 use virtio::device::console::port::MemoryConsole;
-use virtio::device::disk::MemoryDisk;
+use virtio::device::disk::{Disk, MemoryDisk};
 use virtio::device::input::InputHandle;
-use virtio::device::net::port::{Port, Switch, SwitchPort};
+use virtio::device::net::port::{self, Port, SwitchPort};
 use virtio::device::vsock::memory::{MemoryHost, MemoryStream};
+use virtio::shape::Switch;
 use virtio::transport::TransportKind;
+use vmstate::Reader;
 
 /// What stays where it is.
 struct Around {
     disk: MemoryDisk,
-    switch: Switch,
+    targets: [MemoryDisk; 2],
+    switch: port::Switch,
     peer: SwitchPort,
     console: MemoryConsole,
     text: Vec<u8>,
@@ -40,13 +44,14 @@ struct Around {
 
 impl Around {
     fn new(console_room: usize, socket_room: usize) -> Self {
-        let switch = Switch::new();
+        let switch = port::Switch::new();
         let peer = switch.plug();
         let console = MemoryConsole::new(console_room);
         let sockets = MemoryHost::new();
         sockets.listen(ECHO, move || MemoryStream::echo(socket_room));
         Self {
             disk: MemoryDisk::new(16 << 10),
+            targets: [MemoryDisk::new(8 << 10), MemoryDisk::new(4 << 10)],
             switch,
             peer,
             console,
@@ -58,9 +63,15 @@ impl Around {
         }
     }
 
+    /// The disks of the SCSI host.
+    fn targets(&self) -> Vec<Box<dyn Disk>> {
+        self.targets.iter().cloned().map(|disk| Box::new(disk) as Box<dyn Disk>).collect()
+    }
+
     fn build(&self, kit: &Kit) -> Machine {
         let world = World {
             disk: Box::new(self.disk.clone()),
+            targets: self.targets(),
             port: Box::new(self.switch.plug()),
             console: Box::new(self.console.clone()),
             entropy: Box::new(repeat(7)),
@@ -109,6 +120,42 @@ fn moved(around: &Around, kit: &Kit, mut from: Machine) -> Machine {
     to
 }
 
+/// What the disks of a SCSI host carry is what QEMU's disks do: nothing speaks against it.
+#[test]
+fn disks_of_a_scsi_host_carry_their_requests() {
+    for packed in [false, true] {
+        let kit = Kit {
+            ram: 8 << 20,
+            transport: TransportKind::Pci,
+            packed,
+            blk_queues: 1,
+            scsi_queues: 2,
+            net_pairs: 1,
+            blk_at_once: 1,
+        };
+        let mut around = Around::new(100, 100);
+        let mut machine = around.build(&kit);
+        machine.boot(Options { packed, ..Options::default() }).unwrap();
+        around.work(&mut machine, 50);
+        let sections = machine.stop().unwrap();
+        let mut carried = Vec::new();
+        for section in sections.iter().filter(|section| section.name.ends_with("/scsi-disk")) {
+            let kind = Companion::of_section(&section.name).unwrap();
+            let body = Reader::new(&section.body, 0);
+            let (switches, loaded) = Companion::load_unknown(kind, section.version, &body).unwrap();
+            assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
+            let Companion::ScsiDisk(disk) = loaded.state else { panic!("{}", section.name) };
+            assert_eq!(switches.has(Switch::Packed), packed);
+            carried.push(disk.qdev.requests.len());
+        }
+        assert!(carried.len() == 2 && carried.iter().all(|&requests| requests > 0), "{carried:?}");
+        machine.resume(&sections).unwrap();
+        around.work(&mut machine, 400);
+        let report = machine.report().unwrap();
+        assert!(report.bad == 0 && report.scsi.iter().all(|queue| queue.written > 0), "{report:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -128,6 +175,7 @@ proptest! {
             transport: if pci { TransportKind::Pci } else { TransportKind::Mmio },
             packed,
             blk_queues: 2,
+            scsi_queues: 3,
             net_pairs: 2,
             blk_at_once,
         };
@@ -155,6 +203,7 @@ proptest! {
         prop_assert!(report.blk.iter().zip(&before.blk).all(|(now, before)| now.written > before.written));
         prop_assert!(report.messages > before.messages && report.keys > before.keys);
         prop_assert!(report.inflated > before.inflated && report.deflated > before.deflated);
+        prop_assert!(report.scsi.iter().zip(&before.scsi).all(|(now, before)| now.written > before.written));
         prop_assert!(report.announced <= hops as u64);
         prop_assert_eq!(report.transport_resets, hops as u64);
         prop_assert_eq!(Proof::balloon(&report, &around.balloon), None);
@@ -164,7 +213,7 @@ proptest! {
         prop_assert_eq!(machine.broken(), vec![]);
         prop_assert_eq!(machine.inspect_pages().unwrap(), 0);
         let text = String::from_utf8(around.text.clone()).unwrap();
-        let proof = Proof::of(&report, &mut around.disk.clone(), &text).unwrap();
+        let proof = Proof::of(&report, &mut around.disk.clone(), &mut around.targets(), &text).unwrap();
         prop_assert_eq!(proof.problems, Vec::<String>::new());
     }
 }

@@ -43,7 +43,7 @@ fn a_guest_moves_and_its_stream_can_be_inspected() {
     assert!(["core", "transport", "device"].iter().all(|layer| layers.contains(layer)));
     let document: Value = serde_json::from_slice(&inspected).unwrap();
     let devices = document.get("devices").and_then(Value::as_array).expect("devices");
-    assert_eq!(devices.len(), 7);
+    assert_eq!(devices.len(), 8);
     let queues: usize =
         devices.iter().filter_map(|device| device.get("queues")?.as_array()).map(Vec::len).sum();
     assert_eq!(queues, 64);

@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::function::Function;
-use super::{Board, Cell, Cpu, Fault, balloon, blk, console, input, net, pages, rng, vsock};
+use super::{Board, Cell, Cpu, Fault, balloon, blk, console, input, net, pages, rng, scsi, vsock};
 use crate::map;
 use crate::ram::{Memory, PAGE_SIZE};
 
@@ -120,6 +120,7 @@ pub fn boot(cpu: &mut Cpu, board: &mut dyn Board, ram_bytes: u64, options: Optio
             vsock::ID => vsock::set_up(&function, &mut booting)?,
             input::ID => input::set_up(&function, &mut booting)?,
             balloon::ID => balloon::set_up(&function, &mut booting)?,
+            scsi::ID => scsi::set_up(&function, &mut booting)?,
             _ => continue,
         };
         let driving = Driving { device, slot: u32::try_from(slot).unwrap_or_default(), cell };

@@ -3,7 +3,7 @@
 use vmstate::VmState;
 
 use super::boot::Root;
-use super::{Board, Cell, Fault, balloon, blk, console, input, net, pages, rng, vsock};
+use super::{Board, Cell, Fault, balloon, blk, console, input, net, pages, rng, scsi, vsock};
 use crate::map;
 
 /// The registers: all of the guest that is not in its memory.
@@ -58,6 +58,7 @@ fn moment(cpu: &mut Cpu, board: &mut dyn Board) -> Result<(), Fault> {
             vsock::ID => vsock::step(driver.cell, &mut moment)?,
             input::ID => input::step(driver.cell, &mut moment)?,
             balloon::ID => balloon::step(driver.cell, &mut moment)?,
+            scsi::ID => scsi::step(driver.cell, &mut moment)?,
             _ => {}
         }
     }

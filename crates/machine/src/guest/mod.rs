@@ -9,7 +9,8 @@
 //! | --- | --- |
 //! | [`ring`] | the driver's side of virtqueues |
 //! | [`function`] | a device's registers, on either transport; setting a device up |
-//! | [`blk`], [`net`], [`console`], [`rng`] | drivers with their workloads |
+//! | [`blk`], [`scsi`], [`net`], [`console`], [`rng`] | drivers with their workloads |
+//! | [`storage`] | the workload of all drivers of disks |
 //! | [`vsock`], [`input`], [`balloon`] | drivers that do what the host wants, or answers |
 //! | [`pages`] | a workload that dirties memory |
 //! | [`record`] | numbered, checksummed records: what everything writes, sends and checks |
@@ -29,7 +30,9 @@ pub mod record;
 pub mod report;
 pub mod ring;
 pub mod rng;
+pub mod scsi;
 mod sleep;
+pub mod storage;
 pub mod vsock;
 
 use crate::ram::Memory;

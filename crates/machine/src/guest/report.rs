@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::boot::Root;
-use super::{Cell, Cpu, Fault, balloon, blk, console, input, net, pages, rng, vsock};
+use super::{Cell, Cpu, Fault, balloon, blk, console, input, net, pages, rng, scsi, storage, vsock};
 use crate::ram::Memory;
 
 /// What the guest has done so far.
@@ -12,7 +12,11 @@ pub struct Report {
     /// Moments since it booted.
     pub ticks: u64,
     /// What each queue of its block devices did.
-    pub blk: Vec<BlkReport>,
+    pub blk: Vec<StorageReport>,
+    /// What each request queue of its SCSI hosts did.
+    pub scsi: Vec<StorageReport>,
+    /// Tasks of SCSI hosts that were asked for.
+    pub tasks: u64,
     /// Frames that its network devices sent and that came back.
     pub frames: u64,
     /// Frames that were sent again, because no answer came in time.
@@ -51,11 +55,13 @@ pub struct Report {
     pub bad: u64,
 }
 
-/// What a queue of a block device did.
+/// What a queue of a block device or SCSI host did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlkReport {
+pub struct StorageReport {
     /// Which slot the device is in.
     pub slot: u32,
+    /// Which of the device's disks the queue works on: of a SCSI host the target.
+    pub disk: u64,
     /// What the queue's records are called.
     pub stream: u32,
     /// The first sector of its part of the disk.
@@ -80,13 +86,18 @@ impl Report {
         let mut report = Self { ticks: cpu.ticks, ..Self::default() };
         for driver in root.drivers() {
             match driver.device {
-                blk::ID => report.add_blk(driver.slot, &Cell::at(driver.cell).load(memory)?, memory)?,
+                blk::ID => {
+                    let device: blk::Blk = Cell::at(driver.cell).load(memory)?;
+                    let queues = report.storage(driver.slot, device.cells(), memory)?;
+                    report.blk.extend(queues);
+                }
                 net::ID => report.add_net(&Cell::at(driver.cell).load(memory)?, memory)?,
                 console::ID => report.add_console(&Cell::at(driver.cell).load(memory)?),
                 rng::ID => report.add_rng(&Cell::at(driver.cell).load(memory)?),
                 vsock::ID => report.add_vsock(&Cell::at(driver.cell).load(memory)?),
                 input::ID => report.add_input(&Cell::at(driver.cell).load(memory)?),
                 balloon::ID => report.add_balloon(&Cell::at(driver.cell).load(memory)?),
+                scsi::ID => report.add_scsi(driver.slot, &Cell::at(driver.cell).load(memory)?, memory)?,
                 _ => {}
             }
         }
@@ -110,22 +121,38 @@ impl Report {
         }
     }
 
-    fn add_blk(&mut self, slot: u32, device: &blk::Blk, memory: &Memory) -> Result<(), Fault> {
-        for cell in device.cells() {
-            let queue = cell.load(memory)?;
-            self.lost_interrupts += queue.lost_interrupts();
-            self.bad += queue.bad;
-            self.blk.push(BlkReport {
+    fn add_scsi(&mut self, slot: u32, device: &scsi::Scsi, memory: &Memory) -> Result<(), Fault> {
+        self.tasks += device.tasks;
+        self.bad += device.bad;
+        self.lost_interrupts += device.lost_interrupts();
+        let queues = self.storage(slot, device.cells(), memory)?;
+        self.scsi.extend(queues);
+        Ok(())
+    }
+
+    fn storage(
+        &mut self,
+        slot: u32,
+        cells: impl Iterator<Item = Cell<storage::Worker>>,
+        memory: &Memory,
+    ) -> Result<Vec<StorageReport>, Fault> {
+        let mut queues = Vec::new();
+        for cell in cells {
+            let worker = cell.load(memory)?;
+            self.lost_interrupts += worker.lost_interrupts();
+            self.bad += worker.bad;
+            queues.push(StorageReport {
                 slot,
-                stream: u32::try_from(queue.stream).unwrap_or_default(),
-                first_sector: queue.first_sector,
-                places: queue.places,
-                written: queue.written,
-                next: queue.next,
-                read: queue.read,
+                disk: worker.part.disk,
+                stream: u32::try_from(worker.part.stream).unwrap_or_default(),
+                first_sector: worker.part.first_sector,
+                places: worker.part.places,
+                written: worker.written,
+                next: worker.next,
+                read: worker.read,
             });
         }
-        Ok(())
+        Ok(queues)
     }
 
     fn add_net(&mut self, device: &net::Net, memory: &Memory) -> Result<(), Fault> {

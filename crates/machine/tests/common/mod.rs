@@ -15,7 +15,7 @@ use migration::outgoing::Limits;
 use migration::peer::Peer;
 use virtio::device::balloon::BalloonHandle;
 use virtio::device::console::port::MemoryConsole;
-use virtio::device::disk::MemoryDisk;
+use virtio::device::disk::{Disk, MemoryDisk};
 use virtio::device::input::InputHandle;
 use virtio::device::net::port::{Port, Switch};
 use virtio::device::vsock::memory::{MemoryHost, MemoryStream};
@@ -32,6 +32,7 @@ pub(crate) struct Style {
 /// and types, and wants memory.
 pub(crate) struct World {
     pub(crate) disk: MemoryDisk,
+    targets: [MemoryDisk; 2],
     switch: Switch,
     console: MemoryConsole,
     sockets: MemoryHost,
@@ -60,10 +61,12 @@ impl World {
             }
         });
         let console = MemoryConsole::new(300);
+        let targets = [MemoryDisk::new(SECTORS), MemoryDisk::new(SECTORS / 2)];
         let sockets = MemoryHost::new();
         sockets.listen(ECHO, || MemoryStream::echo(1000));
         Self {
             disk: MemoryDisk::new(SECTORS),
+            targets,
             switch,
             console,
             sockets,
@@ -82,11 +85,13 @@ impl World {
             transport: style.transport,
             packed: style.packed,
             blk_queues: 4,
+            scsi_queues: 3,
             net_pairs: 2,
             blk_at_once: 3,
         };
         let world = machine::World {
             disk: Box::new(self.disk.clone()),
+            targets: self.targets(),
             port: Box::new(self.switch.plug()),
             console: Box::new(self.console.clone()),
             entropy: Box::new(std::io::repeat(1)),
@@ -95,6 +100,11 @@ impl World {
             balloon: self.balloon.clone(),
         };
         kit.build(world).unwrap()
+    }
+
+    /// The disks of the SCSI host.
+    fn targets(&self) -> Vec<Box<dyn Disk>> {
+        self.targets.iter().cloned().map(|disk| Box::new(disk) as Box<dyn Disk>).collect()
     }
 
     /// A machine whose guest has booted.
@@ -124,7 +134,7 @@ impl World {
     pub(crate) fn verify(&self, report: &Report) {
         self.read_console();
         let text = String::from_utf8(self.read.lock().unwrap().clone()).unwrap();
-        let proof = Proof::of(report, &mut self.disk.clone(), &text).unwrap();
+        let proof = Proof::of(report, &mut self.disk.clone(), &mut self.targets(), &text).unwrap();
         assert_eq!(proof.problems, Vec::<String>::new(), "{report:?}");
         assert_eq!(Proof::balloon(report, &self.balloon), None);
         // Whatever was typed before the guest was stopped has come, but for what waits in the device.
@@ -132,6 +142,7 @@ impl World {
         assert!((1..=typed).contains(&report.keys) && report.keys + 8 > typed, "{typed} {report:?}");
         assert_eq!(self.keyboard.lights(), if report.light { 2 } else { 0 });
         assert!(proof.lines > 0 && report.blk.iter().all(|queue| queue.written > 0), "{report:?}");
+        assert!(report.tasks > 0 && report.scsi.iter().all(|queue| queue.written > 0), "{report:?}");
     }
 }
 

@@ -29,6 +29,7 @@ fn a_chain_that_is_no_request_breaks_it() {
         bench.core.notify(queue);
         let why = bench.core.broken().unwrap();
         assert!(why.contains(what), "{why}");
+        bench.stop();
     }
 }
 

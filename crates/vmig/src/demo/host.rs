@@ -27,7 +27,7 @@ use virtio::transport::TransportKind;
 
 use super::protocol::{Order, Rings, Setting, Step, Transport, Word};
 use super::steps::hear;
-use super::world::{CONSOLE, DISK, NETWORK, SOCKETS};
+use super::world::{CONSOLE, DISK, NETWORK, SOCKETS, targets};
 use crate::verb::{Failure, Outcome};
 
 /// How long a rest is: time enough for something to happen.
@@ -96,6 +96,7 @@ impl DemoHost {
         let console = UnixStream::connect(self.dir.join(CONSOLE))?;
         Ok(World {
             disk: Box::new(FileDisk::new(disk, false)?),
+            targets: targets(&self.dir, false)?,
             port: Box::new(SocketPort::new(network)?),
             console: Box::new(SocketConsole::new(console)?),
             entropy: Box::new(File::open("/dev/urandom")?),
@@ -182,6 +183,7 @@ fn kit(setting: &Setting) -> Kit {
         },
         packed: setting.rings == Rings::Packed,
         blk_queues: setting.blk_queues,
+        scsi_queues: setting.scsi_queues,
         net_pairs: setting.net_pairs,
         blk_at_once: 4,
     }

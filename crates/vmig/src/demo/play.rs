@@ -16,7 +16,7 @@ use virtio::device::disk::FileDisk;
 use super::process::Process;
 use super::protocol::{Order, Setting};
 use super::show::Show;
-use super::world::{DISK, World};
+use super::world::{DISK, World, targets};
 use crate::verb::{Failure, Outcome};
 
 /// Bytes of the disk.
@@ -175,15 +175,16 @@ impl Play<'_> {
         let report: Report = serde_json::from_value(word.get("report").cloned().unwrap_or_default())?;
         let bad_pages = word.get("bad_pages").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let mut disk = FileDisk::new(std::fs::File::open(world.dir().join(DISK))?, true)?;
+        let mut targets = targets(world.dir(), true)?;
         let mut proof = Proof::default();
         // The console's end may have more to read.
-        in_time(|| match Proof::of(&report, &mut disk, &world.console()) {
+        in_time(|| match Proof::of(&report, &mut disk, &mut targets, &world.console()) {
             Ok(found) => {
                 proof = found;
                 proof.problems.is_empty()
             }
             Err(error) => {
-                proof.problems = vec![format!("the disk image cannot be read: {error}")];
+                proof.problems = vec![format!("a disk image cannot be read: {error}")];
                 false
             }
         });

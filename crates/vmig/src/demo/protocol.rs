@@ -36,6 +36,7 @@ pub(crate) struct Setting {
     pub(crate) dirty: u64,
     pub(crate) dirty_pages: u64,
     pub(crate) blk_queues: u16,
+    pub(crate) scsi_queues: u16,
     pub(crate) net_pairs: u16,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use machine::guest::report::StorageReport;
 use serde_json::{Value, json};
 
 use super::play::Ended;
@@ -51,9 +52,10 @@ impl Show {
     pub(super) fn begins(&self, setting: &Setting, queues: u64) {
         self.object(&json!({ "word": "begins", "setting": setting, "queues": queues }));
         self.line(&format!(
-            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} network pairs and control, console, entropy, \
-             sockets, keyboard, balloon; {} rings over {}; {} of RAM, of which it dirties {} again and again",
+            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} SCSI and control, {} network pairs and control, \
+             console, entropy, sockets, keyboard, balloon; {} rings over {}; {} of RAM, of which it dirties {} again and again",
             setting.blk_queues,
+            setting.scsi_queues,
             setting.net_pairs,
             word(setting.rings),
             word(setting.transport),
@@ -159,16 +161,14 @@ impl Show {
         }
         let Ended { report, proof, .. } = ended;
         self.line(&format!("\n{HEADING}proof{HEADING:#}  after {}", moves(ended.hops)));
-        let reads: u64 = report.blk.iter().map(|queue| queue.read).sum();
-        let writes: u64 = report.blk.iter().map(|queue| queue.written).sum();
+        let done = |queues: &[StorageReport]| {
+            let sum = |of: fn(&StorageReport) -> u64| queues.iter().map(of).sum::<u64>();
+            format!("{} records written, {} read back and checked", sum(|it| it.written), sum(|it| it.read))
+        };
         for (what, text) in [
-            (
-                "disk",
-                format!(
-                    "{writes} records written, {reads} read back and checked; {} on the image are the last of their place",
-                    proof.records
-                ),
-            ),
+            ("disk", done(&report.blk)),
+            ("SCSI disks", format!("{}; {} tasks asked for", done(&report.scsi), report.tasks)),
+            ("images", format!("{} records are the last of their place", proof.records)),
             ("console", format!("{} lines, each once and in order", proof.lines)),
             (
                 "network",

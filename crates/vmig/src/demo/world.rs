@@ -1,4 +1,4 @@
-//! What stays where it is when a guest moves: a disk image, a peer on the network that answers, an echo for sockets, and
+//! What stays where it is when a guest moves: disk images, a peer on the network that answers, an echo for sockets, and
 //! the console's end.
 
 use std::fs::File;
@@ -11,10 +11,13 @@ use std::thread;
 use machine::guest::net::peer_answer;
 use machine::guest::vsock::ECHO;
 use parking_lot::Mutex;
+use virtio::device::disk::{Disk, FileDisk};
 use virtio::device::net::port::LONGEST_FRAME;
 
 /// Names in the world's directory.
 pub(super) const DISK: &str = "disk.img";
+/// The disks of the SCSI host.
+pub(super) const TARGETS: [&str; 2] = ["target-0.img", "target-1.img"];
 pub(super) const NETWORK: &str = "network";
 pub(super) const CONSOLE: &str = "console";
 pub(super) const SOCKETS: &str = "vsock";
@@ -28,9 +31,11 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A world in a directory, with a disk of so many bytes.
+    /// A world in a directory, with disks of so many bytes.
     pub(super) fn new(dir: &Path, disk: u64) -> io::Result<Self> {
-        File::create(dir.join(DISK))?.set_len(disk)?;
+        for image in [DISK].iter().chain(&TARGETS) {
+            File::create(dir.join(image))?.set_len(disk)?;
+        }
         let network = UnixDatagram::bind(dir.join(NETWORK))?;
         thread::spawn(move || answer(&network));
         let sockets = UnixListener::bind(dir.join(format!("{SOCKETS}_{ECHO}")))?;
@@ -61,6 +66,15 @@ impl World {
     pub(super) fn console(&self) -> String {
         String::from_utf8_lossy(&self.consoles.lock().concat()).into_owned()
     }
+}
+
+/// The disks of the SCSI host, which are in the world's directory.
+pub(super) fn targets(dir: &Path, read_only: bool) -> io::Result<Vec<Box<dyn Disk>>> {
+    let open = |image| {
+        let file = File::options().read(true).write(!read_only).open(dir.join(image))?;
+        Ok(Box::new(FileDisk::new(file, read_only)?) as Box<dyn Disk>)
+    };
+    TARGETS.into_iter().map(open).collect()
 }
 
 /// Sends every frame back to the host that it came from.

@@ -12,10 +12,10 @@ use crate::demo::protocol::{Rings, Setting, Transport};
 
 /// Watch a live migration, with nothing but this program
 ///
-/// Starts a source and a destination process, with a guest that works all its devices: it writes numbered records to a
-/// disk and reads them back, sends frames to a peer that answers and messages to an echo at a socket, beats on a console,
+/// Starts a source and a destination process, with a guest that works all its devices: it writes numbered records to
+/// disks and reads them back, sends frames to a peer that answers and messages to an echo at a socket, beats on a console,
 /// counts keys, gives memory to a balloon and takes it back, changes its network device's filters, and dirties memory.
-/// The guest moves while it works. Then what the disk, the network and the console saw is
+/// The guest moves while it works. Then what the disks, the network and the console saw is
 /// compared with what the guest says it did: nothing may be lost, come twice or be damaged.
 ///
 /// The stream is that of QEMU: header, RAM in rounds, device sections, description.
@@ -69,7 +69,8 @@ impl Demo {
             dirty: self.dirty,
             dirty_pages: 48,
             // 64 queues in all.
-            blk_queues: 16,
+            blk_queues: 10,
+            scsi_queues: 4,
             net_pairs: 17,
         };
         let play = Play {

@@ -5,7 +5,9 @@
 //!
 //! ```text
 //!  chain ─► request   header, response
+//!           line      requests stand in line, or are done at once
 //!           command   what the CDB asks for
+//!           outcome   what becomes of it
 //!           unit      one disk: answer, inquiry, mode (what it says of itself), blocks (what it does)
 //!  control, bay       tasks are aborted, disks come and go
 //!  carry              into the sections of the disks, and back
@@ -19,8 +21,10 @@ mod carry;
 mod command;
 mod control;
 mod inquiry;
+mod line;
 mod live;
 mod mode;
+mod outcome;
 mod request;
 mod sense;
 mod unit;
