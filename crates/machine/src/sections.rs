@@ -256,12 +256,14 @@ fn described<T: VmState + Described>(name: &str, state: &T) -> DeviceSection {
 fn companion_section(path: &str, companion: &Companion) -> DeviceSection {
     let started = Instant::now();
     let kind = companion.companion_type();
+    let name = format!("{path}/{}", kind.section);
+    trace!(target: virtio::PROCEDURE, procedure = "save", section = name.as_str());
     let mut out = Writer::new();
     companion.save(&mut out);
     let mut description = StructDesc::new(kind.section, kind.version);
     description.fields.push(FieldDesc::new(kind.section, "buffer", out.len() as u64));
     DeviceSection {
-        name: format!("{path}/{}", kind.section),
+        name,
         instance: 0,
         version: kind.version,
         body: out.into_bytes(),

@@ -27,8 +27,8 @@ const REQUESTS: usize = 2;
 const REQUEST: u32 = 19 + 32;
 const RESPONSE: u32 = 12 + 96;
 /// Where the response is behind the request, and in it the status.
-const RESPONSE_AT: u64 = 64;
-const STATUS_AT: u64 = 10;
+const RESPONSE_AT: u32 = 64;
+const STATUS_AT: u32 = 10;
 /// What the driver sees that the device did not write.
 const UNTOUCHED: u8 = 0xff;
 const BAD_TARGET: u8 = 3;
@@ -174,12 +174,12 @@ fn command(target: u64, cdb: &[u8], at: u64, memory: &Memory) -> Result<[Piece; 
     request.resize(RESPONSE_AT as usize, 0);
     request.extend([UNTOUCHED; RESPONSE as usize]);
     write(&request, at, memory)?;
-    Ok([Piece::out(at, REQUEST), Piece::input(at + RESPONSE_AT, RESPONSE)])
+    Ok([Piece::out(at, REQUEST), Piece::input(at + u64::from(RESPONSE_AT), RESPONSE)])
 }
 
 /// The status of the command at `at`, and the response of the host.
 fn status(at: u64, memory: &Memory) -> Result<[u8; 2], Fault> {
-    let at = at + RESPONSE_AT + STATUS_AT;
+    let at = at + u64::from(RESPONSE_AT + STATUS_AT);
     memory.read_obj(GuestAddress(at)).map_err(|_| Fault::at(at))
 }
 

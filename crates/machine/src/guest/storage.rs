@@ -1,5 +1,5 @@
 //! The work of all drivers of disks: numbered records written one after the other, each queue to a part of a disk of
-//! its own, and earlier ones read back and checked. What a request looks like is the driver's ([`Requests`]).
+//! its own, and earlier ones read back and checked. What a request looks like is the driver's (`Requests`).
 
 use vm_memory::{Bytes, GuestAddress};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -39,7 +39,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Task {
-    /// One of [`Kind`]; 0: nothing.
+    /// One of `Kind`, counted from 1; 0: nothing.
     kind: u64,
     /// The record that is written or read.
     number: u64,

@@ -9,6 +9,9 @@ use super::sense::Sense;
 use crate::device::disk::{self, Disk, SECTOR, pieces};
 use crate::ring::{Reader, Writer};
 
+/// Bytes of a block.
+const BLOCK: usize = 512;
+const _: () = assert!(BLOCK as u64 == SECTOR);
 /// The most blocks that one segment of UNMAP, or WRITE SAME, may name; and the most segments.
 pub(super) const MOST_UNMAPPED: u32 = 1 << 16;
 pub(super) const MOST_SEGMENTS: u32 = 32;
@@ -107,7 +110,7 @@ pub(super) fn serve<M: GuestMemory>(
             }
             let offset = place(at, disk)?;
             writable(disk)?;
-            let mut block = [0; SECTOR as usize];
+            let mut block = [0; BLOCK];
             if given > 0 {
                 reader.read_exact(&mut block)?;
             }

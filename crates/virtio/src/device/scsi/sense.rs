@@ -8,8 +8,9 @@ pub(super) struct Sense {
     pub(super) ascq: u8,
 }
 
-/// Bytes of sense data in fixed format.
+/// Bytes of sense data in fixed format, and of what follows the byte that says how much does.
 const FIXED: usize = 18;
+const ADDITIONAL: u8 = 10;
 
 impl Sense {
     pub(super) const NONE: Self = Self::new(0, 0, 0);
@@ -37,7 +38,6 @@ impl Sense {
 
     /// Current sense data in fixed format (SPC-4 §4.5.3).
     pub(super) const fn fixed(self) -> [u8; FIXED] {
-        const ADDITIONAL: u8 = FIXED as u8 - 8;
         let Self { key, asc, ascq } = self;
         [0x70, 0, key, 0, 0, 0, 0, ADDITIONAL, 0, 0, 0, 0, asc, ascq, 0, 0, 0, 0]
     }
