@@ -1,4 +1,5 @@
 //! A guest out of a stream that a real QEMU wrote: its memory, and its devices.
+#![allow(dead_code, reason = "each example uses its part")]
 
 use std::error::Error;
 use std::path::Path;
@@ -60,7 +61,6 @@ impl Recorded {
     }
 
     /// What has a section of its own behind that of a device.
-    #[allow(dead_code, reason = "not every example has such")]
     pub(crate) fn companion(&self, name: &str) -> Result<Companion, Box<dyn Error>> {
         let (section, body) = self.section(name)?;
         let kind = Companion::of_section(name).ok_or("something that belongs to a device")?;
