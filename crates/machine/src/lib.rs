@@ -15,7 +15,7 @@
 //! | [`kit`] | a machine with one of each device, in a world of disk, network, console, and whoever types |
 //! | [`proof`] | whether what the world saw is what the guest did |
 //! | [`host`] | a machine that runs in a thread, leaves, and arrives |
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod bus;
 pub mod guest;
@@ -28,6 +28,7 @@ pub mod pic;
 pub mod proof;
 pub mod ram;
 mod sections;
+mod userfault;
 
 pub use bus::Bus;
 pub use held::HeldRam;

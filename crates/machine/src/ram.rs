@@ -4,12 +4,15 @@
 //! set. Bits are set after the write, and a page is read after its bit was cleared: no write is missed.
 
 use std::fs::File;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate, memfd_create};
 use virtio::device::balloon::Ballooned;
 use vm_memory::bitmap::AtomicBitmap;
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
+
+use crate::userfault::Userfault;
 
 /// Guest memory with dirty bits.
 pub type Memory = GuestMemoryMmap<AtomicBitmap>;
@@ -89,6 +92,28 @@ impl Ram {
         let mut found = zeros;
         self.read(offset, &mut found)?;
         if found == zeros { Ok(()) } else { self.write(offset, &zeros) }
+    }
+
+    /// Takes pages away: they are zero until they are written again, or, if they come late, missing.
+    ///
+    /// # Errors
+    /// If there are none so far up.
+    pub fn discard(&self, offset: u64, bytes: u64) -> std::io::Result<()> {
+        let end = offset.checked_add(bytes).filter(|&end| end <= self.bytes);
+        let (Some(_), Some(place)) = (end, self.region.deref().file_offset()) else {
+            let text = format!("no {bytes:#x} bytes at {offset:#x}: RAM has {:#x}", self.bytes);
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+        };
+        let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(fallocate(place.file(), mode, place.start() + offset, bytes)?)
+    }
+
+    /// What makes pages that are missing fault.
+    ///
+    /// # Errors
+    /// If the system does not allow that.
+    pub(crate) fn userfault(&self) -> std::io::Result<Userfault> {
+        Userfault::new(Arc::clone(&self.region))
     }
 
     /// Writes pages that arrived.
