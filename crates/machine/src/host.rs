@@ -1,12 +1,13 @@
 //! A machine that runs in a thread, and leaves or arrives while it does.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use migration::error::Cause;
-use migration::guest::{DeviceSection, Home, RunningGuest};
+use migration::guest::{DeviceSection, Home, PostcopyHome, RunningGuest};
 use migration::ram::{Content, Page, RamSink};
 use parking_lot::{Mutex, MutexGuard};
 use vmstate::ram::Block;
@@ -15,6 +16,7 @@ use vmstate::stream::{Configuration, Stream};
 use crate::guest::{Fault, Report};
 use crate::machine::{MACHINE, Machine, RAM_BLOCK};
 use crate::ram::{PAGE, PAGE_SIZE, Ram};
+use crate::userfault::Userfault;
 
 /// Moments that the guest runs before others get at the machine.
 const SLICE: u32 = 32;
@@ -29,6 +31,8 @@ pub struct Host {
     /// How much of its time the guest does not get, in percent.
     throttle: AtomicU8,
     fault: Mutex<Option<Fault>>,
+    /// What makes missing pages fault, while a guest may come by post-copy.
+    pub(crate) userfault: Mutex<Option<Arc<Userfault>>>,
 }
 
 impl Host {
@@ -43,6 +47,7 @@ impl Host {
             ends: AtomicBool::new(false),
             throttle: AtomicU8::new(0),
             fault: Mutex::new(None),
+            userfault: Mutex::new(None),
         }
     }
 
@@ -58,9 +63,19 @@ impl Host {
 
     /// The guest does not run any more.
     pub fn pause(&self) {
-        self.runs.store(false, Ordering::Release);
+        self.stand_still();
         // Whoever runs it now is done with it after this.
         drop(self.machine());
+    }
+
+    /// The guest does not run any more once its slice is over.
+    pub(crate) fn stand_still(&self) {
+        self.runs.store(false, Ordering::Release);
+    }
+
+    /// The machine's RAM.
+    pub(crate) fn ram(&self) -> &Ram {
+        &self.ram
     }
 
     /// Ends [`run`](Self::run).
@@ -174,6 +189,10 @@ impl Home for Host {
 
     fn load(&self, stream: &Stream, bytes: &[u8]) -> Result<Vec<Duration>, Cause> {
         self.machine().load(stream, bytes).map_err(|error| Cause::Refused(error.to_string()))
+    }
+
+    fn postcopy(&self) -> Option<&dyn PostcopyHome> {
+        Some(self)
     }
 }
 

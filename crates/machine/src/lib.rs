@@ -25,6 +25,7 @@ pub mod kit;
 pub mod machine;
 pub mod map;
 pub mod pic;
+mod postcopy;
 pub mod proof;
 pub mod ram;
 mod sections;

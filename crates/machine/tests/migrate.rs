@@ -9,9 +9,12 @@
 
 mod common;
 
-use common::{Style, World, hop, settle};
+use common::{Style, World, hop, hop_within, settle};
 use machine::guest::Options;
+use migration::guest::PostcopyHome;
+use migration::outgoing::Limits;
 use virtio::transport::TransportKind;
+use vmstate::stream::PageSizes;
 
 /// How long the guest works between two moves.
 const MOMENTS: u64 = 600;
@@ -50,4 +53,35 @@ fn over_pci_with_split_rings() {
 #[test]
 fn over_pci_with_packed_rings() {
     moves(Style { transport: TransportKind::Pci, packed: true });
+}
+
+/// Two moves by post-copy, and one by pre-copy behind them: what was written after an arrival must be known as dirty.
+#[test]
+fn by_post_copy() {
+    let style = Style { transport: TransportKind::Pci, packed: true };
+    let world = World::new();
+    let options = Options { dirty_bytes: 16 << 20, dirty_pages: 64, ..Options::default() };
+    let mut host = world.booted(style, options);
+    let sizes = PageSizes { blocks: 4096, target: 4096 };
+    if let Err(error) = host.advise(sizes) {
+        eprintln!("SKIPPED: no guest moves by post-copy here: {error}");
+        return;
+    }
+    host.release();
+    let limits = Limits { postcopy: Some(1), ..Limits::default() };
+    for _ in 0..2 {
+        let (next, gone, come) = hop_within(&world, host, style, MOMENTS, limits);
+        host = next;
+        let (gone, come) = (gone.postcopy.unwrap(), come.postcopy.unwrap());
+        assert!(gone.bytes > 0 && gone.bytes == come.bytes, "{gone:?} {come:?}");
+        // The guest touches its pages at once, and far more of them than go unasked in that time.
+        assert!(come.requested > 0 && come.longest >= come.median, "{come:?}");
+        assert!(gone.requested <= come.requested && !come.longest.is_zero(), "{gone:?} {come:?}");
+    }
+    host = hop(&world, host, style, MOMENTS);
+    let report = settle(&world, &host, MOMENTS);
+    world.verify(&report);
+    assert!(report.page_writes > 4096 && report.frames > 0, "{report:?}");
+    assert_eq!(report.announced, 3);
+    assert_eq!(host.machine().inspect_pages().unwrap(), 0);
 }

@@ -28,6 +28,8 @@ pub(crate) struct Moments {
     pub(crate) checked: Option<Instant>,
     /// It had gone.
     pub(crate) sent: Option<Instant>,
+    /// The guest ran at the destination, before all of it was there (post-copy).
+    pub(crate) runs: Option<Instant>,
 }
 
 impl<'a> Clock<'a> {
@@ -39,6 +41,7 @@ impl<'a> Clock<'a> {
             devices: None,
             checked: None,
             sent: None,
+            runs: None,
         };
         Self { observer, moments: Mutex::new(moments) }
     }
@@ -60,18 +63,20 @@ impl<'a> Clock<'a> {
         let now = Instant::now();
         let moments = *self.moments.lock();
         let stopped = moments.stopped.unwrap_or(now);
+        let runs = moments.runs.unwrap_or(now);
         let between = |from: Option<Instant>, to: Option<Instant>| {
             from.zip(to).map(|(from, to)| to.saturating_duration_since(from)).unwrap_or_default()
         };
         Summary {
             total: now.saturating_duration_since(moments.started),
-            downtime: now.saturating_duration_since(stopped),
+            downtime: runs.saturating_duration_since(stopped),
             ram: between(moments.stopped, moments.ram),
             devices: between(moments.ram, moments.devices),
             check: between(moments.devices, moments.checked),
-            acknowledgement: between(moments.sent, Some(now)),
+            acknowledgement: between(moments.sent, Some(runs)),
             progress,
             device_times,
+            postcopy: None,
         }
     }
 }

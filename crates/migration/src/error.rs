@@ -8,7 +8,8 @@ use vmstate::stream::WriteError;
 use crate::channel;
 use crate::event::{Side, State};
 
-/// A migration that was given up: in which state, on which side, and why. The source has the guest.
+/// A migration that was given up: in which state, on which side, and why. The source has the guest, unless the cause is
+/// [`Cause::Lost`].
 #[derive(Debug, thiserror::Error)]
 #[error("{side}, in state `{state}`: {cause}")]
 pub struct Error {
@@ -91,6 +92,11 @@ pub enum Cause {
     /// What arrived cannot be kept.
     #[error("cannot keep what arrived: {0}")]
     Keep(#[source] io::Error),
+    /// Post-copy was broken off when the guest was neither here nor there.
+    #[error(
+        "{0}; the guest had been handed over by post-copy, and a part of its RAM had not: it goes on at neither side"
+    )]
+    Lost(#[source] Box<Cause>),
     /// A check failed, or a change cannot be made.
     #[error("refused: {0}")]
     Refused(String),
@@ -112,6 +118,7 @@ impl Cause {
             Self::ReturnPath(_) => Code(707),
             Self::Keep(_) | Self::Write(_) => Code(708),
             Self::Refused(_) => Code(709),
+            Self::Lost(_) => Code(710),
         }
     }
 
@@ -123,6 +130,7 @@ impl Cause {
             Self::Io(error) | Self::Keep(error) | Self::Write(WriteError::Write(error)) => {
                 channel::Error::of(error).is_some_and(channel::Error::is_cancelled)
             }
+            Self::Lost(cause) => cause.is_cancelled(),
             _ => false,
         }
     }

@@ -16,11 +16,15 @@ pub enum State {
     Active,
     /// The guest is stopped; what RAM is left, and the state of the devices, go over.
     Device,
+    /// Post-copy: the devices have gone over, and the destination has not said yet that it has loaded them.
+    PostcopyDevice,
+    /// Post-copy: the guest runs at the destination, and RAM follows it.
+    PostcopyActive,
     /// The other side has acknowledged.
     Completed,
-    /// It was given up; the source has the guest.
+    /// It was given up; the source has the guest, unless that had been handed over by post-copy.
     Failed,
-    /// It was ended from outside; the source has the guest.
+    /// It was ended from outside; the source has the guest, with the same exception.
     Cancelled,
 }
 
@@ -32,6 +36,8 @@ impl State {
             Self::Setup => "setup",
             Self::Active => "active",
             Self::Device => "device",
+            Self::PostcopyDevice => "postcopy-device",
+            Self::PostcopyActive => "postcopy-active",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -107,10 +113,11 @@ pub struct Summary {
     /// From the first byte to the acknowledgement.
     #[serde(serialize_with = "seconds")]
     pub total: Duration,
-    /// From the guest's stop to the acknowledgement, as far as the stream shows when the guest stopped.
+    /// From the guest's stop to the acknowledgement, as far as the stream shows when the guest stopped; by post-copy
+    /// until it runs at the destination.
     #[serde(serialize_with = "seconds")]
     pub downtime: Duration,
-    /// The part of it in which the rest of RAM went.
+    /// The part of it in which the rest of RAM went; by post-copy, in which it was said what is out of date.
     #[serde(serialize_with = "seconds")]
     pub ram: Duration,
     /// The part of it in which device state went.
@@ -126,6 +133,24 @@ pub struct Summary {
     pub progress: Progress,
     /// The devices, in the order of the stream.
     pub device_times: Vec<DeviceTime>,
+    /// What came late, if the guest went by post-copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postcopy: Option<Late>,
+}
+
+/// What a guest that went by post-copy had to wait for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Late {
+    /// Bytes of RAM that were still at the source when the guest was handed over.
+    pub bytes: u64,
+    /// Pages that were asked for.
+    pub requested: u64,
+    /// From a fault until its page was there: of half of them at most this. The destination knows.
+    #[serde(serialize_with = "seconds")]
+    pub median: Duration,
+    /// Of all of them at most this.
+    #[serde(serialize_with = "seconds")]
+    pub longest: Duration,
 }
 
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,12 +5,12 @@
 use std::io;
 use std::time::Duration;
 
-use vmstate::ram::Block;
-use vmstate::stream::{Configuration, Stream};
+use vmstate::ram::{Block, PageAddress};
+use vmstate::stream::{Configuration, PageSizes, Stream};
 use vmstate::vmdesc::StructDesc;
 
 use crate::error::Cause;
-use crate::ram::RamSink;
+use crate::ram::{Page, RamSink};
 
 /// The state of a device, or of anything else that is not RAM, as it goes into a stream.
 #[derive(Debug, Clone)]
@@ -89,4 +89,54 @@ pub trait Home: Sync {
     /// # Errors
     /// If there is something wrong with one, or one is missing. Nothing runs then.
     fn load(&self, stream: &Stream, bytes: &[u8]) -> Result<Vec<Duration>, Cause>;
+
+    /// What it can do so that a guest runs in it while RAM is still coming; nothing if it cannot.
+    fn postcopy(&self) -> Option<&dyn PostcopyHome> {
+        None
+    }
+}
+
+/// A machine in which a guest can run before all of its RAM has come: whoever touches a page that is missing waits until
+/// it is put there. The calls come in the order in which they stand here.
+pub trait PostcopyHome: Sync {
+    /// Gets ready: post-copy may come, with these page sizes. Nothing of the guest has come yet.
+    ///
+    /// # Errors
+    /// If it cannot be done here.
+    fn advise(&self, sizes: PageSizes) -> Result<(), Cause>;
+
+    /// These pages of a block are out of date: from `start` on so many bytes are missing.
+    ///
+    /// # Errors
+    /// If the block has none there.
+    fn discard(&self, block: usize, start: u64, bytes: u64) -> io::Result<()>;
+
+    /// From now on whoever touches a page that is missing waits.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    fn listen(&self) -> io::Result<()>;
+
+    /// The pages that somebody began to wait for since this was last asked; waits so long for the first.
+    ///
+    /// # Errors
+    /// If that cannot be known.
+    fn faults(&self, within: Duration) -> io::Result<Vec<PageAddress>>;
+
+    /// Puts pages where they are missing, each at once, and wakes who waits for it. A page that is there stays as it
+    /// is: the guest may have written to it.
+    ///
+    /// # Errors
+    /// If a page cannot be put there, or is a change to what it was.
+    fn place(&self, pages: &[Page<'_>]) -> io::Result<()>;
+
+    /// The guest runs.
+    fn run(&self);
+
+    /// Nobody waits any more; a page that is still missing is zero. All have come, or the guest never runs here.
+    fn release(&self);
+
+    /// The guest runs no more: what is missing will never come. Who waits for it goes on waiting, since with zeros in its
+    /// place it would do harm.
+    fn lose(&self);
 }

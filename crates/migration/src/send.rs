@@ -18,7 +18,7 @@ use crate::outgoing::{Options, Outgoing, Sent, await_acknowledgement};
 use crate::peer::Peer;
 
 /// How long a destination that takes no more may take to say why.
-const LAST_WORD: Duration = Duration::from_secs(2);
+pub(crate) const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Sends a stream, and waits until the destination has acknowledged it, if its channel has a way back.
 ///

@@ -109,6 +109,12 @@ impl<S: Sink> Sink for Answering<'_, S> {
     fn section(&mut self, head: &Head, body: &[u8]) -> Result<(), Cause> {
         self.sink.section(head, body)
     }
+    fn takes_postcopy(&self) -> bool {
+        self.sink.takes_postcopy()
+    }
+    fn package(&mut self, package: Vec<u8>) -> Result<(), Cause> {
+        self.sink.package(package)
+    }
     fn passed(&mut self, bytes: &[u8]) -> Result<(), Cause> {
         self.sink.passed(bytes)
     }

@@ -10,6 +10,7 @@ use machine::guest::vsock::ECHO;
 use machine::guest::{Options, Report};
 use machine::{Host, Kit, Machine, Proof};
 use migration::channel::{Address, Cancel, Listener, Settings};
+use migration::event::Summary;
 use migration::incoming::Terms;
 use migration::outgoing::Limits;
 use migration::peer::Peer;
@@ -170,6 +171,17 @@ fn work(world: &World, host: &Host, moments: u64) {
 
 /// Lets the guest work for a while, and moves it to another machine.
 pub(crate) fn hop(world: &World, source: Arc<Host>, style: Style, moments: u64) -> Arc<Host> {
+    hop_within(world, source, style, moments, Limits::default()).0
+}
+
+/// The same within limits, and what source and destination say of it.
+pub(crate) fn hop_within(
+    world: &World,
+    source: Arc<Host>,
+    style: Style,
+    moments: u64,
+    limits: Limits,
+) -> (Arc<Host>, Summary, Summary) {
     work(world, &source, moments);
     let destination = Arc::new(Host::new(world.machine(style)));
     run(&destination);
@@ -178,18 +190,19 @@ pub(crate) fn hop(world: &World, source: Arc<Host>, style: Style, moments: u64) 
     let mut listener = Listener::bind(&"tcp:127.0.0.1:0".parse::<Address>().unwrap(), &settings).unwrap();
     let address = listener.address().clone();
     let nothing = |_| {};
-    thread::scope(|scope| {
+    let (gone, come) = thread::scope(|scope| {
         let arriving = scope.spawn(|| {
             let peer = Peer::accept(&mut listener, cancel.clone()).unwrap();
-            migration::arrive(&*destination, peer, Terms::default(), None, &nothing).unwrap();
+            let come = migration::arrive(&*destination, peer, Terms::default(), None, &nothing).unwrap();
             destination.start();
+            come
         });
         let peer = Peer::connect(&address, &settings, cancel.clone()).unwrap();
-        migration::depart(&*source, peer, Limits::default(), &nothing).unwrap();
-        arriving.join().unwrap();
+        let gone = migration::depart(&*source, peer, limits, &nothing).unwrap();
+        (gone, arriving.join().unwrap())
     });
     source.end();
-    destination
+    (destination, gone, come)
 }
 
 /// Lets the guest work for a little longer, stops it, and gives what it has done.

@@ -9,8 +9,17 @@
 //! active   PART of ram and of others, again and again
 //! device   END of ram and of others │ tail: FULL of each device, EOF, description
 //! ```
+//!
+//! By post-copy, where the sink takes it, the devices come in a package before the last of RAM:
+//!
+//! ```text
+//! setup            …, POSTCOPY_ADVISE, …
+//! device           RAM_DISCARD: what is out of date │ PACKAGED: LISTEN, FULL of each device, RUN
+//! postcopy-active  PART and END of ram │ EOF
+//! ```
 
 mod pages;
+mod postcopy;
 mod tail;
 
 use std::io::Read;
@@ -27,6 +36,7 @@ use crate::multifd::Meetings;
 use crate::ram::RamSink;
 use crate::wire::Wire;
 
+use postcopy::Postcopy;
 pub(crate) use tail::LARGEST_HELD;
 pub use tail::Tail;
 
@@ -75,6 +85,19 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Whether pages may come after the devices, in post-copy. Its announcement is refused if not.
+    fn takes_postcopy(&self) -> bool {
+        false
+    }
+
+    /// Post-copy: the package, a stream of its own without a header. Pages come while this is seen to.
+    ///
+    /// # Errors
+    /// If it cannot be seen to.
+    fn package(&mut self, _package: Vec<u8>) -> Result<(), Cause> {
+        Err(Cause::Refused("a package, and nobody to take it".to_owned()))
+    }
+
     /// What arrived, byte for byte.
     ///
     /// # Errors
@@ -107,6 +130,7 @@ pub struct Incoming<'a, R> {
     answered: bool,
     /// RAM has ended.
     ram_ended: bool,
+    postcopy: Postcopy,
     /// Pages may come over these.
     channels: Option<&'a dyn PageChannels>,
     /// When both sides meet, once the first section of RAM has shown it.
@@ -145,6 +169,7 @@ impl<'a, R: Read> Incoming<'a, R> {
             counter,
             answered: false,
             ram_ended: false,
+            postcopy: Postcopy::default(),
             channels: None,
             meetings: None,
         }
@@ -185,9 +210,15 @@ impl<'a, R: Read> Incoming<'a, R> {
             match &head {
                 Head::Command(command) => {
                     debug!(?command, "command");
-                    self.obey(command)?;
+                    self.obey(command, sink.takes_postcopy())?;
                     sink.command(command)?;
                     self.pass(sink, end)?;
+                    if let Command::Packaged { bytes } = command {
+                        self.package(sink, *bytes)?;
+                    }
+                }
+                Head::Eof if self.ram_ended && self.postcopy == Postcopy::Active => {
+                    return Ok(self.end_of_postcopy(end));
                 }
                 // What comes behind RAM is device state.
                 Head::Eof | Head::Section { kind: Kind::Full, .. } if self.ram_ended => return self.tail(),
@@ -235,12 +266,18 @@ impl<'a, R: Read> Incoming<'a, R> {
     }
 
     /// What a command changes here. Those that are refused are refused before any state is taken.
-    fn obey(&mut self, command: &Command) -> Result<(), Cause> {
+    fn obey(&mut self, command: &Command, takes_postcopy: bool) -> Result<(), Cause> {
         let refused = |name: &str, why| Err(Cause::Capability { name: name.to_owned(), why });
         match command {
             Command::OpenReturnPath => self.answered = true,
             Command::SwitchoverStart => self.enter(State::Device),
             Command::Ping(_) => {}
+            Command::PostcopyAdvise(Some(_)) if takes_postcopy => self.advised()?,
+            Command::PostcopyRamDiscard(_) | Command::Packaged { .. }
+                if self.postcopy == Postcopy::Advised && self.decoder.is_some() =>
+            {
+                self.enter(State::Device);
+            }
             Command::PostcopyAdvise(Some(_)) => {
                 return refused(
                     "postcopy-ram",
@@ -250,8 +287,9 @@ impl<'a, R: Read> Incoming<'a, R> {
             Command::PostcopyAdvise(None) => return refused("dirty-bitmaps", "is not supported"),
             Command::EnableColo => return refused("x-colo", "is not supported"),
             other => {
-                let text =
-                    format!("the command {other:?}, which belongs to post-copy, without its announcement");
+                let text = format!(
+                    "the command {other:?}, which belongs to post-copy, without its announcement or out of place"
+                );
                 return Err(self.wire.reader().fail(ErrorKind::Invalid(text.into())).into());
             }
         }
@@ -266,7 +304,8 @@ impl<'a, R: Read> Incoming<'a, R> {
     fn ram(&mut self, sink: &mut impl Sink, head: &Head, id: u32, end: u64) -> Result<(), Cause> {
         let _span = debug_span!("ram", offset = self.wire.offset()).entered();
         self.pass(sink, end)?;
-        self.decoder.get_or_insert_with(|| Decoder::new(self.page_size, Layout::default()));
+        let layout = Layout { postcopy: self.postcopy != Postcopy::Off, ..Layout::default() };
+        self.decoder.get_or_insert_with(|| Decoder::new(self.page_size, layout));
         self.records(sink, head)?;
         if let Some(channels) = self.channels
             && *self.meetings.get_or_insert(Meetings::Section) == Meetings::Section

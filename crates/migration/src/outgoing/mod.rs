@@ -4,9 +4,11 @@
 //! the order in which the stream has them; RAM is put together anew, so that of a page that the stream has
 //! several times only the last goes.
 
+mod dirty;
 mod line;
 mod pages;
 mod part;
+mod postcopy;
 mod precopy;
 
 use std::io::{Read, Write};
@@ -23,7 +25,7 @@ pub(crate) use precopy::{Gone, Precopy};
 
 use crate::count::Counter;
 use crate::error::{Cause, Error};
-use crate::event::{Event, Observer, Side, State};
+use crate::event::{Event, Late, Observer, Side, State};
 use crate::keep::MAPPED_RAM;
 use crate::multifd::{Compression, Meetings, Senders};
 use crate::return_path::Message;
@@ -67,6 +69,13 @@ pub struct Sent {
     pub ram: Instant,
     /// The last of all.
     pub devices: Instant,
+}
+
+/// Post-copy: the guest runs at the destination since then, and what it lacked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunsThere {
+    pub(crate) since: Instant,
+    pub(crate) late: Late,
 }
 
 impl Outgoing<'_> {

@@ -7,19 +7,23 @@
 //!          throttled, more with each round that gets no nearer
 //! device   the guest stops: the pages that are left, END of ram, FULL of each device, EOF, description
 //! ```
+//!
+//! If it is to be post-copy, that is announced before RAM begins, and takes over once the guest has stopped.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
 use tracing::{debug_span, info, info_span};
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, PageAddress};
-use vmstate::stream::{Head, Kind, StreamDescription, footer};
+use vmstate::stream::{Command, Head, Kind, PageSizes, StreamDescription, footer};
 use vmstate::vmdesc::{DeviceDesc, VmDesc};
 
-use super::Sent;
+use super::dirty::Dirty;
 use super::line::Line;
 use super::part::Part;
+use super::{RunsThere, Sent};
+use crate::channel::{ReadHalf, WriteHalf};
 use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{DeviceTime, Event, Observer, Side, State};
@@ -28,9 +32,9 @@ use crate::incoming::{RAM, RAM_VERSION};
 use crate::ram::{Content, Page, is_zero};
 
 /// Pages that are read and written at once.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 /// The id of RAM's sections.
-const RAM_ID: u32 = 2;
+pub(super) const RAM_ID: u32 = 2;
 /// How much a guest is throttled first, and how much more with each further round, in percent.
 const THROTTLE_FIRST: u8 = 20;
 const THROTTLE_MORE: u8 = 10;
@@ -49,12 +53,21 @@ pub struct Limits {
     pub auto_converge: bool,
     /// Rounds after which the guest is stopped whatever is left.
     pub rounds: u32,
+    /// Post-copy: rounds, at least one, after which the guest is handed over and what is left follows it (QEMU:
+    /// `migrate-start-postcopy`), unless little enough is left in an earlier one. `None`: never.
+    pub postcopy: Option<u32>,
 }
 
 impl Default for Limits {
     /// QEMU's defaults, as far as it has them.
     fn default() -> Self {
-        Self { bandwidth: None, downtime: Duration::from_millis(300), auto_converge: true, rounds: 64 }
+        Self {
+            bandwidth: None,
+            downtime: Duration::from_millis(300),
+            auto_converge: true,
+            rounds: 64,
+            postcopy: None,
+        }
     }
 }
 
@@ -63,6 +76,8 @@ pub(crate) struct Precopy<'a> {
     pub(crate) guest: &'a dyn RunningGuest,
     /// What its devices were stopped with, once they are: it goes on with that if it does not get away.
     pub(crate) stopped: &'a OnceCell<Vec<DeviceSection>>,
+    /// Whether the destination may run it: it must not go on here then, whatever comes.
+    pub(crate) handed_over: &'a Cell<bool>,
     pub(crate) limits: Limits,
     pub(crate) return_path: bool,
     pub(crate) counter: &'a Counter,
@@ -74,24 +89,26 @@ pub(crate) struct Precopy<'a> {
 pub(crate) struct Gone {
     pub(crate) sent: Sent,
     pub(crate) device_times: Vec<DeviceTime>,
+    /// It went by post-copy: the destination has acknowledged it already.
+    pub(crate) runs_there: Option<RunsThere>,
 }
 
-struct Sending<'a> {
-    what: &'a Precopy<'a>,
-    line: Line<'a>,
+pub(super) struct Sending<'a> {
+    pub(super) what: &'a Precopy<'a>,
+    pub(super) line: Line<'a>,
     state: State,
-    blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
     part: Part,
-    page_size: usize,
-    /// Pages that are to go, a bit for each, for each block.
-    dirty: Vec<Vec<u64>>,
+    pub(super) page_size: usize,
+    pub(super) dirty: Dirty,
     /// Pages on their way, kept for their room.
     buffer: Vec<u8>,
 }
 
 impl Precopy<'_> {
     /// Sends it all. The guest is stopped when this returns, whatever the outcome, unless it had not come so far.
-    pub(crate) fn send(&self, channel: &mut dyn std::io::Write) -> Result<Gone, Error> {
+    /// The way back is read only if it comes to post-copy.
+    pub(crate) fn send(&self, channel: &mut WriteHalf, back: &mut ReadHalf) -> Result<Gone, Error> {
         let _span = info_span!("precopy").entered();
         let blocks = self.guest.blocks();
         let page_size = usize::try_from(self.guest.page_size()).unwrap_or(4096);
@@ -100,41 +117,56 @@ impl Precopy<'_> {
             line: Line::new(channel, self.counter, self.limits.bandwidth),
             state: State::Setup,
             part: Part::new(RAM_ID, &blocks),
-            dirty: blocks.iter().map(|block| all_pages(block.bytes.div_ceil(page_size as u64))).collect(),
+            dirty: Dirty::all(&blocks, page_size as u64),
             blocks,
             page_size,
             buffer: vec![0; BATCH * page_size],
         };
         self.observer.event(Event::State { side: Side::Out, state: State::Setup });
-        let gone = sending.all();
+        let gone = sending.all(back);
         let state = sending.state;
         gone.map_err(|cause| cause.at(Side::Out, state))
     }
 }
 
 impl Sending<'_> {
-    fn all(&mut self) -> Result<Gone, Cause> {
+    fn all(&mut self, back: &mut ReadHalf) -> Result<Gone, Cause> {
         self.set_up()?;
         self.enter(State::Active);
         self.what.counter.start(&self.blocks, self.page_size as u64);
-        self.rounds()?;
+        let is_postcopy = self.rounds()?;
         self.enter(State::Device);
         let sections = self.what.guest.stop()?;
         let sections = self.what.stopped.get_or_init(|| sections);
         self.take_dirty();
+        if is_postcopy {
+            return self.hand_over(back, sections);
+        }
         self.pages()?;
         let mut out = Writer::new();
         Head::More { kind: Kind::End, id: RAM_ID }.save(&mut out);
         self.line.end_section(RAM_ID, out)?;
         let ram = Instant::now();
-        let device_times = self.devices(sections)?;
+        let device_times = self.send_devices(sections, &device_sections(sections))?;
+        self.describe(sections)?;
         self.line.flush()?;
-        Ok(Gone { sent: Sent { ram, devices: Instant::now() }, device_times })
+        Ok(Gone { sent: Sent { ram, devices: Instant::now() }, device_times, runs_there: None })
     }
 
     fn set_up(&mut self) -> Result<(), Cause> {
+        let Limits { postcopy, .. } = self.what.limits;
+        if postcopy.is_some() && !self.what.return_path {
+            let text =
+                "post-copy needs a channel that the destination can ask for pages on, such as tcp or unix";
+            return Err(Cause::Refused(text.to_owned()));
+        }
         self.line.begin(Some(&self.what.guest.configuration()), self.what.return_path)?;
         let mut out = Writer::new();
+        if postcopy.is_some() {
+            let page = self.page_size as u64;
+            let sizes = PageSizes { blocks: page, target: page };
+            Head::Command(Command::PostcopyAdvise(Some(sizes))).save(&mut out);
+        }
         let ram = Head::Section {
             kind: Kind::Start,
             id: RAM_ID,
@@ -151,8 +183,8 @@ impl Sending<'_> {
         self.line.end_section(RAM_ID, out)
     }
 
-    /// Sends round after round, until what is left goes within the downtime.
-    fn rounds(&mut self) -> Result<(), Cause> {
+    /// Sends round after round, until what is left goes within the downtime; whether it is to follow the guest.
+    fn rounds(&mut self) -> Result<bool, Cause> {
         let mut throttled = 0_u8;
         let mut too_fast = 0;
         for round in 1..=self.what.limits.rounds {
@@ -163,6 +195,9 @@ impl Sending<'_> {
             self.take_dirty();
             let left = self.left();
             self.what.observer.event(Event::Round { side: Side::Out, gone, left, took, throttled });
+            if self.what.limits.postcopy.is_some_and(|rounds| round >= rounds) {
+                return Ok(true);
+            }
             if left <= within(self.what.limits.downtime, gone, took) {
                 break;
             }
@@ -174,48 +209,34 @@ impl Sending<'_> {
                 too_fast = 0;
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Bytes of the pages that are to go.
-    fn left(&self) -> u64 {
-        let pages: u64 = self.dirty.iter().flatten().map(|word| u64::from(word.count_ones())).sum();
-        pages * self.page_size as u64
+    pub(super) fn left(&self) -> u64 {
+        self.dirty.pages() * self.page_size as u64
     }
 
     fn take_dirty(&mut self) {
-        for (block, dirty) in self.dirty.iter_mut().enumerate() {
-            for (word, new) in dirty.iter_mut().zip(self.what.guest.take_dirty(block)) {
-                *word |= new;
-            }
+        for block in 0..self.blocks.len() {
+            self.dirty.add(block, &self.what.guest.take_dirty(block));
         }
     }
 
     /// Sends the pages that are to go.
     fn pages(&mut self) -> Result<(), Cause> {
         for block in 0..self.blocks.len() {
-            let Some(dirty) = self.dirty.get_mut(block) else { continue };
-            let none = vec![0; dirty.len()];
-            let bits = std::mem::replace(dirty, none);
-            self.block(block, &bits)?;
+            let mut next = 0;
+            while let Some((first, count)) = self.dirty.take_run(block, next..u64::MAX, BATCH) {
+                self.batch(block, first * self.page_size as u64, count)?;
+                next = first + count as u64;
+            }
         }
         self.close()
     }
 
-    fn block(&mut self, block: usize, bits: &[u64]) -> Result<(), Cause> {
-        for (first, count) in runs(bits) {
-            let mut done = 0;
-            while done < count {
-                let pages = (count - done).min(BATCH);
-                self.batch(block, (first + done as u64) * self.page_size as u64, pages)?;
-                done += pages;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends pages that lie side by side.
-    fn batch(&mut self, block: usize, offset: u64, pages: usize) -> Result<(), Cause> {
+    /// Sends pages that lie side by side, at most [`BATCH`].
+    pub(super) fn batch(&mut self, block: usize, offset: u64, pages: usize) -> Result<(), Cause> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let bytes = buffer.get_mut(..pages * self.page_size).unwrap_or_default();
         self.what.guest.read(block, offset, bytes).map_err(Cause::Keep)?;
@@ -239,84 +260,68 @@ impl Sending<'_> {
     }
 
     /// Ends the section, if one is open.
-    fn close(&mut self) -> Result<(), Cause> {
+    pub(super) fn close(&mut self) -> Result<(), Cause> {
         if self.part.is_open() { self.part.end(Writer::new(), &mut self.line) } else { Ok(()) }
     }
 
-    /// Sends the devices, the end, and the description.
-    fn devices(&mut self, sections: &[DeviceSection]) -> Result<Vec<DeviceTime>, Cause> {
-        let mut devices = Vec::new();
+    /// Sends the sections of the devices, as [`device_sections`] gives them.
+    pub(super) fn send_devices(
+        &mut self,
+        sections: &[DeviceSection],
+        written: &[Writer],
+    ) -> Result<Vec<DeviceTime>, Cause> {
         let mut times = Vec::new();
-        for (id, section) in (RAM_ID + 1..).zip(sections) {
+        for (section, bytes) in sections.iter().zip(written) {
             let started = Instant::now();
-            let DeviceSection { name, instance, version, body, description, saved_in } = section;
-            let (name, instance, version) = (name.clone(), *instance, *version);
-            let mut out = Writer::new();
-            Head::Section { kind: Kind::Full, id, name: name.clone(), instance, version }.save(&mut out);
-            out.bytes(body);
-            out.bytes(&footer(id));
-            self.line.put(out.as_bytes())?;
-            devices.push(DeviceDesc {
-                name: name.clone(),
-                instance_id: instance,
-                size: None,
-                body: description.clone(),
-            });
-            let transfer = started.elapsed();
+            self.line.put(bytes.as_bytes())?;
             times.push(DeviceTime {
-                name,
-                bytes: body.len() as u64,
-                transfer,
-                save: Some(*saved_in),
+                name: section.name.clone(),
+                bytes: section.body.len() as u64,
+                transfer: started.elapsed(),
+                save: Some(section.saved_in),
                 load: None,
             });
         }
+        Ok(times)
+    }
+
+    /// Sends the end, and the description.
+    fn describe(&mut self, sections: &[DeviceSection]) -> Result<(), Cause> {
         let mut out = Writer::new();
         Head::Eof.save(&mut out);
+        let device = |section: &DeviceSection| DeviceDesc {
+            name: section.name.clone(),
+            instance_id: section.instance,
+            size: None,
+            body: section.description.clone(),
+        };
+        let devices = sections.iter().map(device).collect();
         let description = VmDesc { configuration: None, page_size: self.page_size as u64, devices };
         let description = StreamDescription::new(description);
         description.save_head(&mut out)?;
         out.bytes(&description.json);
-        self.line.put(out.as_bytes())?;
-        Ok(times)
+        self.line.put(out.as_bytes())
     }
 
-    fn enter(&mut self, state: State) {
+    pub(super) fn enter(&mut self, state: State) {
         info!(%state, "state");
         self.state = state;
         self.what.observer.event(Event::State { side: Side::Out, state });
     }
 }
 
-/// Bits for so many pages, all set.
-fn all_pages(pages: u64) -> Vec<u64> {
-    let words = usize::try_from(pages.div_ceil(64)).unwrap_or_default();
-    let mut bits = vec![u64::MAX; words];
-    if let Some(last) = bits.last_mut()
-        && !pages.is_multiple_of(64)
-    {
-        *last = (1 << (pages % 64)) - 1;
-    }
-    bits
-}
-
-/// Pages that follow one another: the first, and how many.
-fn runs(bits: &[u64]) -> impl Iterator<Item = (u64, usize)> {
-    let total = bits.len() * 64;
-    let is_set = move |page: usize| bits.get(page / 64).is_some_and(|word| word >> (page % 64) & 1 == 1);
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        while next < total && !is_set(next) {
-            // A word without any is passed at once.
-            let is_empty = next % 64 == 0 && bits.get(next / 64) == Some(&0);
-            next += if is_empty { 64 } else { 1 };
-        }
-        let first = next;
-        while next < total && is_set(next) {
-            next += 1;
-        }
-        (next > first).then_some((first as u64, next - first))
-    })
+/// The sections of the devices, each as it goes into the stream.
+pub(super) fn device_sections(sections: &[DeviceSection]) -> Vec<Writer> {
+    let save = |(id, section): (u32, &DeviceSection)| {
+        let DeviceSection { name, instance, version, body, .. } = section;
+        let (name, instance, version) = (name.clone(), *instance, *version);
+        let mut out = Writer::new();
+        Head::Section { kind: Kind::Full, id, name, instance, version }.save(&mut out);
+        out.bytes(body);
+        out.bytes(&footer(id));
+        out
+    };
+    (RAM_ID + 1..).zip(sections).map(save).collect()
 }
 
 /// How many bytes go in a time, at the rate at which `gone` went in `took`.
@@ -328,16 +333,6 @@ fn within(time: Duration, gone: u64, took: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finds_runs() {
-        let runs = |bits: &[u64]| runs(bits).collect::<Vec<_>>();
-        assert_eq!(runs(&[0b1101, 0, 1 << 63, 1]), [(0, 1), (2, 2), (191, 2)]);
-        assert_eq!(runs(&[]), []);
-        assert_eq!(runs(&[u64::MAX, u64::MAX]), [(0, 128)]);
-        assert_eq!(all_pages(65), [u64::MAX, 1]);
-        assert_eq!(all_pages(64), [u64::MAX]);
-    }
 
     #[test]
     fn what_goes_in_a_time() {
