@@ -9,8 +9,9 @@ use machine::guest::net::peer_answer;
 use machine::guest::vsock::ECHO;
 use machine::guest::{Options, Report};
 use machine::{Host, Kit, Machine, Proof};
+use migration::Error;
 use migration::channel::{Address, Cancel, Listener, Settings};
-use migration::event::Summary;
+use migration::event::{Event, Summary};
 use migration::incoming::Terms;
 use migration::outgoing::Limits;
 use migration::peer::Peer;
@@ -159,7 +160,7 @@ fn run(host: &Arc<Host>) {
 }
 
 /// Lets the guest work for so many moments, however long they take.
-fn work(world: &World, host: &Host, moments: u64) {
+pub(crate) fn work(world: &World, host: &Host, moments: u64) {
     let until = host.report().unwrap().ticks + moments;
     while host.report().unwrap().ticks < until {
         assert_eq!(host.fault(), None);
@@ -184,25 +185,36 @@ pub(crate) fn hop_within(
 ) -> (Arc<Host>, Summary, Summary) {
     work(world, &source, moments);
     let destination = Arc::new(Host::new(world.machine(style)));
-    run(&destination);
-    let cancel = Cancel::new();
-    let settings = Settings { cancel: cancel.clone(), ..Settings::default() };
-    let mut listener = Listener::bind(&"tcp:127.0.0.1:0".parse::<Address>().unwrap(), &settings).unwrap();
-    let address = listener.address().clone();
-    let nothing = |_| {};
-    let (gone, come) = thread::scope(|scope| {
-        let arriving = scope.spawn(|| {
-            let peer = Peer::accept(&mut listener, cancel.clone()).unwrap();
-            let come = migration::arrive(&*destination, peer, Terms::default(), None, &nothing).unwrap();
-            destination.start();
-            come
-        });
-        let peer = Peer::connect(&address, &settings, cancel.clone()).unwrap();
-        let gone = migration::depart(&*source, peer, limits, &nothing).unwrap();
-        (gone, arriving.join().unwrap())
-    });
+    let (gone, come) = attempt(&source, &destination, limits, &|_, _| {});
+    let (gone, come) = (gone.unwrap(), come.unwrap());
+    destination.start();
     source.end();
     (destination, gone, come)
+}
+
+/// Tries to move a guest, and gives what source and destination say of it. `observer` is told what happens at the source,
+/// and has what breaks it off there.
+pub(crate) fn attempt(
+    source: &Host,
+    destination: &Arc<Host>,
+    limits: Limits,
+    observer: &(dyn Fn(Event, &Cancel) + Sync),
+) -> (Result<Summary, Error>, Result<Summary, Error>) {
+    run(destination);
+    let (here, there) = (Cancel::new(), Cancel::new());
+    let settings = |cancel: &Cancel| Settings { cancel: cancel.clone(), ..Settings::default() };
+    let address = "tcp:127.0.0.1:0".parse::<Address>().unwrap();
+    let mut listener = Listener::bind(&address, &settings(&there)).unwrap();
+    let address = listener.address().clone();
+    thread::scope(|scope| {
+        let arriving = scope.spawn(|| {
+            let peer = Peer::accept(&mut listener, there.clone()).unwrap();
+            migration::arrive(&**destination, peer, Terms::default(), None, &|_| {})
+        });
+        let peer = Peer::connect(&address, &settings(&here), here.clone()).unwrap();
+        let gone = migration::depart(source, peer, limits, &|event| observer(event, &here));
+        (gone, arriving.join().unwrap())
+    })
 }
 
 /// Lets the guest work for a little longer, stops it, and gives what it has done.
