@@ -83,7 +83,8 @@ impl Ram {
         self.memory.read_slice(bytes, GuestAddress(offset)).map_err(std::io::Error::other)
     }
 
-    /// Makes a page that arrived zero; one that is already stays a hole.
+    /// Makes a page that arrived zero. One that is already is only read: that puts it there, so that it is not missing in
+    /// post-copy, and not dirty.
     ///
     /// # Errors
     /// If there is none so far up.

@@ -59,3 +59,47 @@ fn a_guest_survives_the_death_of_either_host() {
         assert!(stays.iter().all(|word| word.get("goes_on") == Some(&Value::Bool(true))), "{fault}");
     }
 }
+
+/// Whether guests can come by post-copy here; if not, it is said.
+fn has_userfaultfd() -> bool {
+    let device = std::fs::File::open("/dev/userfaultfd");
+    if let Err(error) = &device {
+        eprintln!("SKIPPED: no guest moves by post-copy here: /dev/userfaultfd: {error}");
+    }
+    device.is_ok()
+}
+
+#[test]
+fn a_guest_moves_by_post_copy_and_once_more_by_pre_copy() {
+    if !has_userfaultfd() {
+        return;
+    }
+    let (words, inspected) = demo(&["--postcopy", "--hops", "2"]);
+    let by: Vec<_> = of_kind(&words, "moves").iter().filter_map(|word| word.get("by")?.as_str()).collect();
+    assert_eq!(by, ["post-copy", "post-copy", "pre-copy"]);
+    // Source and destination say it of each move.
+    let late: Vec<_> = of_kind(&words, "moved").iter().filter_map(|word| word.get("postcopy")).collect();
+    assert_eq!(late.len(), 4);
+    let bytes = |late: &&Value| late.get("bytes").and_then(Value::as_u64).is_some_and(|bytes| bytes > 0);
+    assert!(late.iter().all(bytes), "{late:?}");
+    let states = of_kind(&words, "migration");
+    let active = |word: &&&Value| word.get("state").and_then(Value::as_str) == Some("postcopy-active");
+    assert_eq!(states.iter().filter(active).count(), 4);
+    assert!(of_kind(&words, "downtimes").iter().all(|word| word.get("precopy").is_some()));
+    let proof = of_kind(&words, "proof");
+    assert_eq!(proof.first().and_then(|proof| proof.pointer("/hops")), Some(&Value::from(3)));
+    assert!(serde_json::from_slice::<Value>(&inspected).is_ok());
+}
+
+#[test]
+fn a_guest_survives_the_death_of_either_host_before_and_after_post_copy() {
+    if !has_userfaultfd() {
+        return;
+    }
+    for fault in ["active", "device", "completed"] {
+        let (words, _) = demo(&["--postcopy", "--hops", "1", "--fault", fault]);
+        let stays = of_kind(&words, "stays");
+        assert_eq!(stays.len(), usize::from(fault != "completed"), "{fault}");
+        assert!(stays.iter().all(|word| word.get("goes_on") == Some(&Value::Bool(true))), "{fault}");
+    }
+}

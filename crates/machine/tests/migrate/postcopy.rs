@@ -1,6 +1,7 @@
 //! A guest that runs at its destination before its RAM has followed; and who has it when that is broken off.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread;
@@ -122,8 +123,8 @@ fn a_source_that_goes_away_leaves_nobody_running_it() {
 }
 
 /// What becomes of a guest whose destination takes all that comes, and says this once it has the package. Then it closes
-/// the channel in order.
-fn answered(words: &[Message]) -> (World, Arc<Host>, Error) {
+/// the channel: the way back, or both.
+fn answered(words: &[Message], closed: Shutdown) -> (World, Arc<Host>, Error) {
     let world = World::new();
     let source = world.booted(STYLE, options());
     work(&world, &source, MOMENTS);
@@ -145,12 +146,12 @@ fn answered(words: &[Message]) -> (World, Arc<Host>, Error) {
                 let mut said = Vec::new();
                 words.iter().for_each(|word| word.write(&mut said).unwrap());
                 (&channel).write_all(&said).unwrap();
-                channel.shutdown(std::net::Shutdown::Write).unwrap();
+                channel.shutdown(closed).unwrap();
             }
         };
         let error = migration::depart(&*source, peer, POSTCOPY, &observer).unwrap_err();
         // Its reader ends.
-        drop(channel.shutdown(std::net::Shutdown::Both));
+        drop(channel.shutdown(Shutdown::Both));
         error
     });
     (world, source, error)
@@ -163,10 +164,14 @@ fn request(block: Option<&str>, start: u64, bytes: u32) -> Message {
 #[test]
 fn a_destination_that_never_ran_it_leaves_it_at_the_source() {
     let asks = request(Some("vmig.ram"), 0, 1 << 20);
-    for words in
-        [vec![], vec![Message::Shut(1)], vec![Message::Pong(1), asks.clone(), asks, Message::Shut(7)]]
-    {
-        let (world, source, error) = answered(&words);
+    for (words, closed) in [
+        (vec![], Shutdown::Write),
+        (vec![Message::Shut(1)], Shutdown::Write),
+        (vec![Message::Pong(1), asks.clone(), asks.clone(), Message::Shut(7)], Shutdown::Write),
+        // What it asks for cannot be sent any more.
+        (vec![asks], Shutdown::Both),
+    ] {
+        let (world, source, error) = answered(&words, closed);
         assert!(matches!(error.cause, Cause::NotTaken { .. } | Cause::NotAcknowledged), "{error}");
         assert_eq!(error.state, State::PostcopyDevice);
         goes_on(&world, &source);
@@ -187,7 +192,7 @@ fn a_destination_that_may_have_run_it_keeps_the_source_from_going_on() {
         (vec![request(Some("vmig.ram"), 1, 4096)], "in pages of 0x1000"),
         (vec![Message::ResumeAck(1)], "nobody asked for"),
     ] {
-        let (_world, source, error) = answered(&words);
+        let (_world, source, error) = answered(&words, Shutdown::Write);
         assert!(matches!(&error.cause, Cause::Lost(cause) if cause.to_string().contains(why)), "{error}");
         assert_eq!(error.cause.code(), vmstate::Code(710));
         let ticks = source.report().unwrap().ticks;

@@ -1,6 +1,8 @@
 //! A guest comes into a machine of this process. It runs only once its source has been told that it is gone; by
 //! post-copy once the source was told that all but RAM is here.
 
+mod answers;
+mod package;
 mod postcopy;
 
 use std::fs::File;
@@ -24,7 +26,8 @@ use crate::multifd::Receivers;
 use crate::peer::Peer;
 use crate::ram::{Page, RamSink};
 use crate::take::take;
-use postcopy::{Answers, Blocks, Following};
+use answers::Answers;
+use postcopy::{Blocks, Following};
 
 /// Takes a guest in. When this returns without an error the source has given it up, and it may run; with one it must
 /// not. A guest that comes by post-copy runs already. `copy` keeps the stream, each page once (`mapped-ram`), and is not
@@ -47,7 +50,8 @@ pub fn arrive(
     let here = |cause: Cause| cause.at(Side::In, State::Device);
     let copy = copy.map(MappedRam::new);
     let way_back = Answers::new(&mut back);
-    let following = home.postcopy().map(|it| Following::new(home, it, &way_back, &clock, main.breaker()));
+    let count = (&clock, &counter);
+    let following = home.postcopy().map(|it| Following::new(home, it, &way_back, count, main.breaker()));
     let following = following.as_ref();
     let taken = thread::scope(|scope| {
         let sink = Arriving {

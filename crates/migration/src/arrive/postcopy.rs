@@ -6,19 +6,20 @@
 //! guest must stand still.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tracing::{debug, info_span, trace};
+use tracing::{debug, trace};
 use vmstate::ram::{Block, PageAddress};
-use vmstate::stream::{Command, Configuration, PageSizes, RamDiscard, Record};
+use vmstate::stream::{Configuration, PageSizes, RamDiscard};
 
-use super::{load, scanned};
-use crate::channel::{Cancel, WriteHalf};
+use super::answers::Answers;
+use crate::channel::Cancel;
 use crate::clock::Clock;
+use crate::count::Counter;
 use crate::error::{Cause, Error};
 use crate::event::{DeviceTime, Late, Side, State};
 use crate::guest::{Home, PostcopyHome};
@@ -31,25 +32,6 @@ const EOF: u8 = 0;
 /// How long a wait for faults lasts at most: so much later it is seen that there will be none.
 const FAULTS: Duration = Duration::from_millis(10);
 
-/// The way back, on which several threads answer: each message whole.
-pub(super) struct Answers<'a>(Mutex<&'a mut WriteHalf>);
-
-impl<'a> Answers<'a> {
-    pub(super) fn new(back: &'a mut WriteHalf) -> Self {
-        Self(Mutex::new(back))
-    }
-}
-
-impl Write for &Answers<'_> {
-    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
-        self.0.lock().write_all(message).map(|()| message.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().flush()
-    }
-}
-
 /// The blocks of a guest's RAM, and bytes of a page.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Blocks {
@@ -59,24 +41,25 @@ pub(super) struct Blocks {
 
 /// A guest whose RAM comes late.
 pub(super) struct Following<'a> {
-    home: &'a dyn Home,
+    pub(super) home: &'a dyn Home,
     late: &'a dyn PostcopyHome,
-    answers: &'a Answers<'a>,
-    clock: &'a Clock<'a>,
+    pub(super) answers: &'a Answers<'a>,
+    pub(super) clock: &'a Clock<'a>,
+    counter: &'a Counter,
     /// Breaks off what arrives.
     stop: Cancel,
     /// Nothing more is to be asked for.
     over: AtomicBool,
-    known: Mutex<Known>,
+    pub(super) known: Mutex<Known>,
 }
 
 /// What its threads know of one another.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     stage: Stage,
     /// Why one of them failed: it is the reason for whatever else goes wrong.
     failure: Option<Cause>,
-    times: Vec<DeviceTime>,
+    pub(super) times: Vec<DeviceTime>,
     /// Since when pages have been waited for.
     asked: HashMap<(usize, u64), Instant>,
     /// How long they were.
@@ -106,11 +89,11 @@ impl<'a> Following<'a> {
         home: &'a dyn Home,
         late: &'a dyn PostcopyHome,
         answers: &'a Answers<'a>,
-        clock: &'a Clock<'a>,
+        (clock, counter): (&'a Clock<'a>, &'a Counter),
         stop: Cancel,
     ) -> Self {
         let (over, known) = (AtomicBool::new(false), Mutex::default());
-        Self { home, late, answers, clock, stop, over, known }
+        Self { home, late, answers, clock, counter, stop, over, known }
     }
 
     /// Whether pages are placed, and not just written.
@@ -133,6 +116,7 @@ impl<'a> Following<'a> {
         };
         for &(start, bytes) in &discard.ranges {
             self.late.discard(block, start, bytes).map_err(Cause::Keep)?;
+            self.counter.forget(block, start, bytes);
         }
         Ok(())
     }
@@ -155,55 +139,24 @@ impl<'a> Following<'a> {
         let mut known = self.known.lock();
         (known.stage, known.page_bytes) = (Stage::Loading, ram.page_bytes);
         drop(known);
-        scope.spawn(move || self.unless_failed(self.run(configuration.as_ref(), &package)));
+        scope.spawn(move || self.unless_failed(self.package(configuration.as_ref(), &package)));
         scope.spawn(move || self.unless_failed(self.ask(&ram)));
         Ok(())
     }
 
     fn unless_failed(&self, done: Result<(), Cause>) {
-        if let Err(cause) = done {
-            self.known.lock().failure.get_or_insert(cause);
+        let mut known = self.known.lock();
+        // What goes wrong once it was broken off is no reason for anything.
+        if let Err(cause) = done
+            && known.stage != Stage::Failed
+        {
+            known.failure.get_or_insert(cause);
             self.stop.cancel();
         }
     }
 
-    /// Does what is in the package.
-    fn run(&self, configuration: Option<&Configuration>, package: &Tail) -> Result<(), Cause> {
-        let _span = info_span!("package").entered();
-        let refuse = |what: String| Err(Cause::Refused(format!("the package of post-copy has {what}")));
-        let (stream, bytes) = scanned(configuration, package)?;
-        let mut records = stream.records.iter();
-        if !matches!(records.next(), Some(Record::Command { command: Command::PostcopyListen, .. })) {
-            return refuse("no LISTEN at its beginning".to_owned());
-        }
-        let mut is_loaded = false;
-        for record in records {
-            let command = match record {
-                Record::Section(section) if is_loaded || section.is_ram() => {
-                    return refuse(format!("a section {} out of place", section.name));
-                }
-                Record::Section(_) => continue,
-                Record::Eof { .. } => break,
-                Record::Command { command, .. } => command,
-            };
-            // All sections are there at the first command behind them.
-            if !is_loaded {
-                let times = load(self.home, &stream, &bytes, package)?;
-                self.clock.note(|moments| moments.checked = Some(Instant::now()));
-                self.known.lock().times = times;
-                is_loaded = true;
-            }
-            match command {
-                // The source may hear of it before the guest runs, not after.
-                Command::Ping(value) => Message::Pong(*value).write(&mut &*self.answers)?,
-                Command::PostcopyRun => return self.run_guest(),
-                other => return refuse(format!("the command {other:?}")),
-            }
-        }
-        refuse("no RUN".to_owned())
-    }
-
-    fn run_guest(&self) -> Result<(), Cause> {
+    /// The guest runs, unless all was called off.
+    pub(super) fn run_guest(&self) -> Result<(), Cause> {
         let mut known = self.known.lock();
         if known.stage == Stage::Loading {
             known.stage = Stage::Running;
@@ -285,7 +238,9 @@ impl<'a> Following<'a> {
             (Ok(_), _) if known.stage == Stage::Running => Ok(std::mem::take(&mut known.times)),
             (Ok(times), None) => Ok(times),
             (Ok(_), Some(cause)) => Err(cause.at(Side::In, State::PostcopyActive)),
-            (Err(error), failure) => Err(Error { cause: failure.unwrap_or(error.cause), ..error }),
+            // One of the threads broke it off.
+            (Err(error), Some(cause)) if error.cause.is_cancelled() => Err(Error { cause, ..error }),
+            (Err(error), _) => Err(error),
         };
         match taken {
             Err(Error { state, side, cause }) if known.stage == Stage::Running => {

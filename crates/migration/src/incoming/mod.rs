@@ -218,7 +218,7 @@ impl<'a, R: Read> Incoming<'a, R> {
                     }
                 }
                 Head::Eof if self.ram_ended && self.postcopy == Postcopy::Active => {
-                    return Ok(self.end_of_postcopy(end));
+                    return self.end_of_postcopy(end);
                 }
                 // What comes behind RAM is device state.
                 Head::Eof | Head::Section { kind: Kind::Full, .. } if self.ram_ended => return self.tail(),

@@ -47,10 +47,15 @@ impl<R: Read> Incoming<'_, R> {
     }
 
     /// Takes the end: no device state is behind RAM then, and no description.
-    pub(super) fn end_of_postcopy(&mut self, end: u64) -> Tail {
+    pub(super) fn end_of_postcopy(&mut self, end: u64) -> Result<Tail, Cause> {
+        let missing = self.counter.progress().remaining;
+        if missing > 0 {
+            let text = format!("the end of post-copy, with {missing} bytes of RAM missing");
+            return Err(self.wire.reader().fail(ErrorKind::Invalid(text.into())).into());
+        }
         let offset = self.wire.offset();
         self.wire.take_to(end);
         self.counter.bytes(end.saturating_sub(offset));
-        Tail { bytes: Vec::new(), offset, arrivals: Vec::new() }
+        Ok(Tail { bytes: Vec::new(), offset, arrivals: Vec::new() })
     }
 }

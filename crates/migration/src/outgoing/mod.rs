@@ -4,6 +4,7 @@
 //! the order in which the stream has them; RAM is put together anew, so that of a page that the stream has
 //! several times only the last goes.
 
+mod devices;
 mod dirty;
 mod line;
 mod pages;

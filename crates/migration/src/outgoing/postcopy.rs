@@ -20,7 +20,8 @@ use tracing::{debug, info_span};
 use vmstate::Writer;
 use vmstate::stream::{Command, Head, Kind, RamDiscard};
 
-use super::precopy::{BATCH, Gone, RAM_ID, Sending, device_sections};
+use super::devices::device_sections;
+use super::precopy::{BATCH, Gone, RAM_ID, Sending};
 use super::{RunsThere, Sent};
 use crate::channel::{Patience, ReadHalf};
 use crate::error::Cause;
@@ -87,10 +88,9 @@ impl Sending<'_> {
                 following.follow()?;
                 Ok((device_times, devices))
             });
-            if followed.is_err() {
-                stop.cancel();
-            }
-            let (device_times, devices) = followed.map_err(|cause| following.failed(cause))?;
+            let followed = followed.map_err(|cause| following.failed(cause));
+            // Nobody listens any more.
+            let (device_times, devices) = followed.inspect_err(|_| stop.cancel())?;
             let loaded = following.loaded.unwrap_or(devices);
             let runs_there = Some(RunsThere { since: loaded, late: following.late });
             Ok(Gone { sent: Sent { ram, devices }, device_times, runs_there })
@@ -259,7 +259,8 @@ impl Following<'_, '_> {
         if !matches!(cause, Cause::Io(_)) || cause.is_cancelled() {
             return cause;
         }
-        while let Ok(word) = self.words.recv_timeout(LAST_WORD) {
+        let until = Instant::now() + LAST_WORD;
+        while let Ok(word) = self.words.recv_timeout(until.saturating_duration_since(Instant::now())) {
             match word {
                 Ok(Message::Pong(PACKAGED_LOADED)) => self.loaded = Some(Instant::now()),
                 Ok(Message::Shut(value @ 1..)) => return Cause::NotTaken { value },

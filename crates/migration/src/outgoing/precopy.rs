@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use tracing::{debug_span, info, info_span};
 use vmstate::Writer;
 use vmstate::ram::{Block, Encoder, PageAddress};
-use vmstate::stream::{Command, Head, Kind, PageSizes, StreamDescription, footer};
-use vmstate::vmdesc::{DeviceDesc, VmDesc};
+use vmstate::stream::{Command, Head, Kind, PageSizes};
 
+use super::devices::device_sections;
 use super::dirty::Dirty;
 use super::line::Line;
 use super::part::Part;
@@ -264,64 +264,11 @@ impl Sending<'_> {
         if self.part.is_open() { self.part.end(Writer::new(), &mut self.line) } else { Ok(()) }
     }
 
-    /// Sends the sections of the devices, as [`device_sections`] gives them.
-    pub(super) fn send_devices(
-        &mut self,
-        sections: &[DeviceSection],
-        written: &[Writer],
-    ) -> Result<Vec<DeviceTime>, Cause> {
-        let mut times = Vec::new();
-        for (section, bytes) in sections.iter().zip(written) {
-            let started = Instant::now();
-            self.line.put(bytes.as_bytes())?;
-            times.push(DeviceTime {
-                name: section.name.clone(),
-                bytes: section.body.len() as u64,
-                transfer: started.elapsed(),
-                save: Some(section.saved_in),
-                load: None,
-            });
-        }
-        Ok(times)
-    }
-
-    /// Sends the end, and the description.
-    fn describe(&mut self, sections: &[DeviceSection]) -> Result<(), Cause> {
-        let mut out = Writer::new();
-        Head::Eof.save(&mut out);
-        let device = |section: &DeviceSection| DeviceDesc {
-            name: section.name.clone(),
-            instance_id: section.instance,
-            size: None,
-            body: section.description.clone(),
-        };
-        let devices = sections.iter().map(device).collect();
-        let description = VmDesc { configuration: None, page_size: self.page_size as u64, devices };
-        let description = StreamDescription::new(description);
-        description.save_head(&mut out)?;
-        out.bytes(&description.json);
-        self.line.put(out.as_bytes())
-    }
-
     pub(super) fn enter(&mut self, state: State) {
         info!(%state, "state");
         self.state = state;
         self.what.observer.event(Event::State { side: Side::Out, state });
     }
-}
-
-/// The sections of the devices, each as it goes into the stream.
-pub(super) fn device_sections(sections: &[DeviceSection]) -> Vec<Writer> {
-    let save = |(id, section): (u32, &DeviceSection)| {
-        let DeviceSection { name, instance, version, body, .. } = section;
-        let (name, instance, version) = (name.clone(), *instance, *version);
-        let mut out = Writer::new();
-        Head::Section { kind: Kind::Full, id, name, instance, version }.save(&mut out);
-        out.bytes(body);
-        out.bytes(&footer(id));
-        out
-    };
-    (RAM_ID + 1..).zip(sections).map(save).collect()
 }
 
 /// How many bytes go in a time, at the rate at which `gone` went in `took`.

@@ -80,7 +80,11 @@ impl DemoHost {
         // The world is gone when it orders nothing more.
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             match serde_json::from_str(&line).map_err(|error| told(&error))? {
-                Order::Depart { to, bandwidth, rest } => depart(&host, &to, bandwidth, rest.as_deref()),
+                Order::Depart { to, bandwidth, postcopy, rest } => {
+                    let postcopy = postcopy.then_some(1);
+                    let limits = Limits { bandwidth, postcopy, ..Limits::default() };
+                    depart(&host, &to, limits, rest.as_deref());
+                }
                 Order::Report => report(&host, &balloon),
             }
         }
@@ -106,7 +110,7 @@ impl DemoHost {
         })
     }
 
-    /// Waits for a guest, and runs it once it has come.
+    /// Waits for a guest, and runs it once it has come, unless it runs already.
     fn arrive(&self, host: &Host) {
         let arrived = (|| {
             let setup = |cause: Cause| Error { state: State::Setup, side: Side::In, cause };
@@ -130,7 +134,7 @@ impl DemoHost {
     }
 }
 
-fn depart(host: &Host, to: &str, bandwidth: Option<u64>, rest: Option<&str>) {
+fn depart(host: &Host, to: &str, limits: Limits, rest: Option<&str>) {
     let observer = |event: Event| {
         let is_rest = matches!(&event, Event::State { state, .. } if Some(state.name()) == rest);
         say(&Word::Migration(event));
@@ -142,7 +146,6 @@ fn depart(host: &Host, to: &str, bandwidth: Option<u64>, rest: Option<&str>) {
     let setup = |cause| Error { state: State::Setup, side: Side::Out, cause };
     let peer = to.parse::<Address>().map_err(|error| setup(Cause::Refused(error.to_string())));
     let peer = peer.and_then(|address| Peer::connect(&address, &settings, cancel).map_err(setup));
-    let limits = Limits { bandwidth, ..Limits::default() };
     told(peer.and_then(|peer| migration::depart(host, peer, limits, &observer)));
 }
 

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
 pub(crate) struct Play<'a> {
     pub(crate) setting: Setting,
     pub(crate) hops: u32,
+    /// By post-copy, and once more by pre-copy.
+    pub(crate) postcopy: bool,
     pub(crate) fault: Option<Fault>,
     pub(crate) bandwidth: Option<u64>,
     /// How long the guest works between two moves.
@@ -91,15 +93,17 @@ impl Play<'_> {
         let ready = await_word(&host, &mut show, |word| is(word, "ready"))?;
         show.begins(&self.setting, ready.get("queues").and_then(Value::as_u64).unwrap_or_default());
         let mut number = 0;
-        for hop in 1..=self.hops {
+        let hops = self.hops + u32::from(self.postcopy);
+        for hop in 1..=hops {
+            let postcopy = self.postcopy && hop < hops;
             sleep(self.work);
             let mut fault = self.fault.filter(|_| hop == 1);
             loop {
                 number += 1;
-                let keep = (hop == self.hops).then_some(self.output);
+                let keep = (hop == hops).then_some(self.output);
                 let next = Process::start(&world, &format!("host-{number}"), &self.setting, false, keep)?;
-                show.moves(hop, &host.name, &next.name);
-                match self.hop(&mut host, next, fault.take(), &mut show)? {
+                show.moves(hop, &host.name, &next.name, postcopy);
+                match self.hop(&mut host, next, postcopy, fault.take(), &mut show)? {
                     Moved::There(next) => {
                         host = *next;
                         break;
@@ -113,7 +117,8 @@ impl Play<'_> {
             }
         }
         sleep(self.work);
-        let ended = self.end(&mut host, &world, &mut show, started)?;
+        show.compares();
+        let ended = self.end(hops, &mut host, &world, &mut show, started)?;
         show.ends(&ended, self.output);
         Ok(ended)
     }
@@ -123,13 +128,14 @@ impl Play<'_> {
         &self,
         from: &mut Process,
         mut to: Process,
+        postcopy: bool,
         fault: Option<Fault>,
         show: &mut Show,
     ) -> io::Result<Moved> {
         let listening = await_word(&to, show, |word| is(word, "listening"))?;
         let channel = listening.get("channel").and_then(Value::as_str).unwrap_or_default().to_owned();
         let rest = fault.and_then(Fault::state).map(str::to_owned);
-        from.order(&Order::Depart { to: channel, bandwidth: self.bandwidth, rest: rest.clone() })?;
+        from.order(&Order::Depart { to: channel, bandwidth: self.bandwidth, postcopy, rest: rest.clone() })?;
         let mut has_gone = false;
         if let Some(rest) = rest {
             await_word(from, show, |word| is_in(word, &rest))?;
@@ -142,6 +148,10 @@ impl Play<'_> {
                 if let Some(word) = from.word(Duration::from_millis(5))? {
                     show.heard(&from.name, &word);
                     has_gone |= is(&word, "moved");
+                    if is(&word, "failed") && !has_come {
+                        // The other side may know better why.
+                        give_up(&await_word(&to, show, |word| is(word, "failed") || is(word, "moved"))?)?;
+                    }
                     give_up(&word)?;
                 }
                 while let Some(word) = to.word(Duration::ZERO)? {
@@ -169,7 +179,14 @@ impl Play<'_> {
     }
 
     /// Stops the guest, and compares what it says with what the world saw.
-    fn end(&self, host: &mut Process, world: &World, show: &mut Show, started: Instant) -> io::Result<Ended> {
+    fn end(
+        &self,
+        hops: u32,
+        host: &mut Process,
+        world: &World,
+        show: &mut Show,
+        started: Instant,
+    ) -> io::Result<Ended> {
         host.order(&Order::Report)?;
         let word = await_word(host, show, |word| is(word, "report"))?;
         let report: Report = serde_json::from_value(word.get("report").cloned().unwrap_or_default())?;
@@ -193,7 +210,7 @@ impl Play<'_> {
         }
         let broken = word.get("broken").and_then(Value::as_array).cloned().unwrap_or_default();
         proof.problems.extend(broken.iter().filter_map(Value::as_str).map(str::to_owned));
-        Ok(Ended { hops: self.hops, report, proof, seconds: started.elapsed().as_secs_f64() })
+        Ok(Ended { hops, report, proof, seconds: started.elapsed().as_secs_f64() })
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) enum Order {
     Depart {
         to: String,
         bandwidth: Option<u64>,
+        /// By post-copy, after the first round.
+        postcopy: bool,
         /// Rest at the entry of a state, so that something can happen in it.
         rest: Option<String>,
     },

@@ -20,8 +20,12 @@ pub(super) struct Show {
     bar: ProgressBar,
     /// Which move it is.
     hop: u32,
-    /// Who the guest leaves.
+    /// Who the guest leaves, for whom, and whether by post-copy.
     source: String,
+    destination: String,
+    postcopy: bool,
+    /// How long the guest was down, by post-copy and by pre-copy, in seconds.
+    downtimes: [Vec<f64>; 2],
     /// What the source measured, until the destination has, too.
     saved: Option<Value>,
     loaded: Option<Value>,
@@ -32,7 +36,17 @@ impl Show {
         let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(1) };
         let style = ProgressStyle::with_template("  {wide_bar} {percent:>3}% {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { json, bar, hop: 0, source: String::new(), saved: None, loaded: None }
+        Self {
+            json,
+            bar,
+            hop: 0,
+            source: String::new(),
+            destination: String::new(),
+            postcopy: false,
+            downtimes: [Vec::new(), Vec::new()],
+            saved: None,
+            loaded: None,
+        }
     }
 
     fn line(&self, text: &str) {
@@ -65,10 +79,12 @@ impl Show {
     }
 
     /// A move begins.
-    pub(super) fn moves(&mut self, hop: u32, from: &str, to: &str) {
-        (self.hop, self.source) = (hop, from.to_owned());
-        self.object(&json!({ "word": "moves", "hop": hop, "from": from, "to": to }));
-        self.line(&format!("\n{HEADING}move {hop}{HEADING:#}  {from} → {to}"));
+    pub(super) fn moves(&mut self, hop: u32, from: &str, to: &str, postcopy: bool) {
+        (self.hop, self.postcopy) = (hop, postcopy);
+        (self.source, self.destination) = (from.to_owned(), to.to_owned());
+        let by = if postcopy { "post-copy" } else { "pre-copy" };
+        self.object(&json!({ "word": "moves", "hop": hop, "from": from, "to": to, "by": by }));
+        self.line(&format!("\n{HEADING}move {hop}{HEADING:#}  {from} → {to}, by {by}"));
     }
 
     /// Something is done to a host.
@@ -87,6 +103,10 @@ impl Show {
 
     /// A host has said something.
     pub(super) fn heard(&mut self, host: &str, word: &Value) {
+        if host == self.source && word.get("word").and_then(Value::as_str) == Some("moved") {
+            let [late, whole] = &mut self.downtimes;
+            (if self.postcopy { late } else { whole }).push(number(word, "/downtime"));
+        }
         if self.json {
             let mut word = word.clone();
             if let Some(object) = word.as_object_mut() {
@@ -132,6 +152,17 @@ impl Show {
                 let bytes = HumanBytes(count(word, "/bytes"));
                 self.bar.set_message(format!("{bytes}, {} pages again", count(word, "/again")));
             }
+            Some("state") if is_out => {
+                if let Some(state @ ("postcopy-device" | "postcopy-active")) =
+                    word.get("state").and_then(Value::as_str)
+                {
+                    let runs = if state == "postcopy-active" { "runs on" } else { "is handed over to" };
+                    let (from, to) = (&self.source, &self.destination);
+                    self.line(&format!(
+                        "  {state}  the guest {runs} {to}, what it wrote since round 1 is on {from}"
+                    ));
+                }
+            }
             Some("warning") => {
                 let what = word.get("what").and_then(Value::as_str).unwrap_or_default();
                 self.line(&format!("  {DOUBTFUL}warning{DOUBTFUL:#}  {what}"));
@@ -151,6 +182,19 @@ impl Show {
         } else {
             self.line(&format!("  {procedure}    {HEADING}{section}{HEADING:#}"));
         }
+    }
+
+    /// What post-copy saves the guest.
+    pub(super) fn compares(&self) {
+        let [postcopy, precopy] = self.downtimes.each_ref().map(|times| median(times));
+        let (Some(postcopy), Some(precopy)) = (postcopy, precopy) else { return };
+        self.object(&json!({ "word": "downtimes", "postcopy": postcopy, "precopy": precopy }));
+        self.bar.finish_and_clear();
+        self.line(&format!(
+            "\n{HEADING}downtime{HEADING:#}  by post-copy {}, by pre-copy {} (medians)",
+            time(postcopy),
+            time(precopy)
+        ));
     }
 
     /// It is over.
@@ -223,8 +267,10 @@ fn table(saved: &Value, loaded: &Value) -> String {
     table.set_header(["  downtime", "", "saved in", "sent in", "loaded in"]);
     let devices =
         |word: &Value| word.get("device_times").and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_late = saved.get("postcopy").is_some();
     let ram = time(number(saved, "/ram"));
-    table.add_row(["  last of RAM".to_owned(), String::new(), String::new(), ram, String::new()]);
+    let what = if is_late { "  what is out of date of RAM" } else { "  last of RAM" };
+    table.add_row([what.to_owned(), String::new(), String::new(), ram, String::new()]);
     for (saved, loaded) in devices(saved).iter().zip(devices(loaded)) {
         let name = saved.get("name").and_then(Value::as_str).unwrap_or_default();
         table.add_row([
@@ -236,19 +282,33 @@ fn table(saved: &Value, loaded: &Value) -> String {
         ]);
     }
     let all = time(number(saved, "/downtime"));
-    table.add_row([
-        "  in all, to the acknowledgement".to_owned(),
-        String::new(),
-        String::new(),
-        all,
-        String::new(),
-    ]);
+    let what = if is_late { "  in all, until it was there" } else { "  in all, to the acknowledgement" };
+    table.add_row([what.to_owned(), String::new(), String::new(), all, String::new()]);
     for column in 1..=4 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.to_string()
+    let followed = if is_late { followed(saved, loaded) } else { String::new() };
+    format!("{table}{followed}")
+}
+
+/// What followed the guest, and what it waited for.
+fn followed(saved: &Value, loaded: &Value) -> String {
+    format!(
+        "\n  followed it: {}; {} pages were asked for, and were there in {} (median), {} at most",
+        HumanBytes(count(saved, "/postcopy/bytes")),
+        count(loaded, "/postcopy/requested"),
+        time(number(loaded, "/postcopy/median")),
+        time(number(loaded, "/postcopy/longest")),
+    )
+}
+
+/// The median of some times.
+fn median(times: &[f64]) -> Option<f64> {
+    let mut times = times.to_vec();
+    times.sort_unstable_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
 }
 
 fn moves(count: u32) -> String {

@@ -25,6 +25,7 @@ Examples:
   vmig demo
   vmig demo --transport pci --rings packed --hops 4
   vmig demo --fault device              the destination is killed while the guest is stopped
+  vmig demo --postcopy                  the guest runs over there first, and its memory follows
   vmig demo --bandwidth 200M            slower than the guest writes: it is throttled until it fits
   vmig demo --json | jq -c 'select(.word == \"step\")'
 
@@ -42,6 +43,11 @@ pub(crate) struct Demo {
     /// What happens at the first move: the destination is killed in this state, or, once it has acknowledged, the source
     #[arg(long, value_enum, value_name = "STAGE")]
     fault: Option<Fault>,
+    /// Move it by post-copy: after one round of memory it is handed over, and what it has written to since follows it,
+    /// with what it waits for first (needs userfaultfd: root, or access to /dev/userfaultfd). One more move is made by
+    /// pre-copy then, to compare
+    #[arg(long)]
+    postcopy: bool,
     /// Memory that the guest dirties again and again
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = size)]
     dirty: u64,
@@ -76,6 +82,7 @@ impl Demo {
         let play = Play {
             setting,
             hops: self.hops,
+            postcopy: self.postcopy,
             fault: self.fault,
             bandwidth: self.bandwidth,
             work: Duration::from_millis(self.work),

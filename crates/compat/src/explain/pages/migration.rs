@@ -101,4 +101,16 @@ pub(super) const PAGES: &[Page] = &[
         remedy: "Mend the cause; known defects are mended on the way with `--repair`.",
         example: "error[VM0709]: from the source, in state `device`: refused: VM0440 0000:00:0a.0/virtio-balloon: …",
     },
+    Page {
+        code: Code(710),
+        title: "Post-copy was broken off after the guest had been handed over.",
+        meaning: "By post-copy the guest runs at the destination while a part of its RAM is still at the source. When either side or \
+                  the channel fails then, neither has all of it, so that it goes on at neither.",
+        cause: "A host or a process that ended, or a channel that broke, between the states `postcopy-device` and `completed`.",
+        qemu: "",
+        remedy: "Start the guest anew from its disks. If it must survive the loss of either side, move it by pre-copy.",
+        example: "error[VM0710]: to the destination, in state `postcopy-active`: the destination closed the channel before it \
+                  acknowledged the guest; its own log says why; the guest had been handed over by post-copy, and a part of its RAM \
+                  had not: it goes on at neither side",
+    },
 ];
