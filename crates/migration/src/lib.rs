@@ -17,6 +17,9 @@
 //! channel is closed, and it goes on running the guest; a destination starts a guest only when all of it has
 //! come. So nothing here ever sends the last of a stream before it has been checked, nor an acknowledgement
 //! before there is one.
+//!
+//! By post-copy a guest that runs in this process is handed over earlier, when all but its RAM is there: [`depart`] says
+//! from when on a failure leaves it at neither side.
 #![deny(unsafe_code)]
 
 mod arrive;

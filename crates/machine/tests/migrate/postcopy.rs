@@ -1,23 +1,27 @@
 //! A guest that runs at its destination before its RAM has followed; and who has it when that is broken off.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use machine::Host;
 use machine::guest::Options;
-use migration::channel::{Address, Cancel, Settings};
+use migration::channel::{Address, Cancel, Listener, Settings};
 use migration::event::{Event, Side, State};
 use migration::guest::PostcopyHome;
+use migration::incoming::Terms;
 use migration::outgoing::Limits;
 use migration::peer::Peer;
 use migration::return_path::Message;
 use migration::{Cause, Error};
 use virtio::transport::TransportKind;
-use vmstate::stream::PageSizes;
+use vmstate::Writer;
+use vmstate::ram::{Block, Encoder};
+use vmstate::stream::{Command, Configuration, Head, Kind, PageSizes, RamDiscard, footer, save_start};
 
 use super::common::{Style, World, attempt, hop, hop_within, settle, work};
 
@@ -200,4 +204,89 @@ fn a_destination_that_may_have_run_it_keeps_the_source_from_going_on() {
         assert_eq!(source.report().unwrap().ticks, ticks);
         source.end();
     }
+}
+
+/// What a machine says of a stream of which this is the beginning; it may have to keep a copy.
+fn refused(world: &World, stream: &[u8], copy: Option<File>) -> String {
+    let place = tempfile::TempDir::new().unwrap();
+    let path = place.path().join("channel");
+    let cancel = Cancel::new();
+    let settings = Settings { cancel: cancel.clone(), ..Settings::default() };
+    let mut listener = Listener::bind(&Address::Unix(path.clone()), &settings).unwrap();
+    let host = Host::new(world.machine(STYLE));
+    thread::scope(|scope| {
+        let arriving = scope.spawn(|| {
+            let peer = Peer::accept(&mut listener, cancel.clone()).unwrap();
+            migration::arrive(&host, peer, Terms::default(), copy, &|_| {}).unwrap_err()
+        });
+        let mut channel = UnixStream::connect(&path).unwrap();
+        channel.write_all(stream).unwrap();
+        let error = arriving.join().unwrap();
+        // The source is told, and nothing has run here.
+        let (mut said, mut failed) = (Vec::new(), Vec::new());
+        channel.read_to_end(&mut said).unwrap();
+        Message::Shut(1).write(&mut failed).unwrap();
+        assert!(said.ends_with(&failed), "{said:?}");
+        assert_eq!(host.machine().ram().take_dirty().iter().map(|word| word.count_ones()).sum::<u32>(), 0);
+        error.to_string()
+    })
+}
+
+#[test]
+fn what_is_out_of_place_is_refused() {
+    let world = World::new();
+    if !is_possible(&Host::new(world.machine(STYLE))) {
+        return;
+    }
+    let name = b"vmig-1".to_vec();
+    let configuration = Configuration { len: 6, name, ..Configuration::default() };
+    let advise = |size| Command::PostcopyAdvise(Some(PageSizes { blocks: 4096, target: size }));
+    let discard = |block: &str, range| {
+        Command::PostcopyRamDiscard(RamDiscard { block: block.to_owned(), ranges: vec![range] })
+    };
+    let save = |heads: &[Command], out: &mut Writer| {
+        heads.iter().for_each(|command| Head::Command(command.clone()).save(out));
+    };
+    // A stream up to its RAM, of which nothing comes; these commands before its block list, and those behind.
+    let stream = |before: &[Command], behind: &[Command], package: &[Command]| {
+        let mut out = Writer::new();
+        save_start(Some(&configuration), &mut out);
+        save(&[Command::OpenReturnPath], &mut out);
+        save(before, &mut out);
+        let ram = Head::Section { kind: Kind::Start, id: 2, name: "ram".into(), instance: 0, version: 4 };
+        ram.save(&mut out);
+        Encoder::block_list(&[Block::new("vmig.ram", 64 << 20)], &mut out);
+        Encoder::end_of_section(&mut out);
+        out.bytes(&footer(2));
+        save(behind, &mut out);
+        if !package.is_empty() {
+            let mut inner = Writer::new();
+            save(package, &mut inner);
+            save(&[Command::Packaged { bytes: u32::try_from(inner.len()).unwrap() }], &mut out);
+            out.bytes(inner.as_bytes());
+        }
+        out.into_bytes()
+    };
+    let (listen, run) = (Command::PostcopyListen, Command::PostcopyRun);
+    let nothing = Command::Packaged { bytes: 0 };
+    for (before, behind, package, why) in [
+        (vec![advise(4096), advise(4096)], vec![], vec![], "a second time"),
+        (vec![], vec![advise(4096)], vec![], "after RAM has begun"),
+        (vec![advise(8192)], vec![], vec![], "expected 0x1000 for both"),
+        (vec![advise(4096), nothing.clone()], vec![], vec![], "out of place"),
+        (vec![], vec![nothing], vec![], "without its announcement"),
+        (vec![advise(4096)], vec![listen.clone()], vec![], "out of place"),
+        (vec![advise(4096)], vec![run.clone()], vec![], "out of place"),
+        (vec![advise(4096)], vec![discard("pc.ram", (0, 4096))], vec![], "there is none"),
+        (vec![advise(4096)], vec![discard("vmig.ram", (64 << 20, 4096))], vec![], "RAM has 0x4000000"),
+        (vec![advise(4096)], vec![], vec![run.clone()], "no LISTEN"),
+        (vec![advise(4096)], vec![], vec![listen.clone()], "no RUN"),
+        (vec![advise(4096)], vec![], vec![listen.clone(), listen.clone()], "the stream has no section"),
+        (vec![advise(4096)], vec![], vec![listen, run], "the stream has no section"),
+    ] {
+        let error = refused(&world, &stream(&before, &behind, &package), None);
+        assert!(error.contains(why), "{error}; expected {why}");
+    }
+    let error = refused(&world, &stream(&[advise(4096)], &[], &[]), Some(tempfile::tempfile().unwrap()));
+    assert!(error.contains("no copy can be kept"), "{error}");
 }
