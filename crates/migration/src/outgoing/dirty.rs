@@ -71,7 +71,7 @@ fn next_run(bits: &[u64], within: Range<usize>, most: usize) -> Option<(usize, u
     let mut first = within.start;
     while first < end && !is_set(first) {
         // A word without any is passed at once.
-        let is_empty = first % 64 == 0 && bits.get(first / 64) == Some(&0);
+        let is_empty = first.is_multiple_of(64) && bits.get(first / 64) == Some(&0);
         first += if is_empty { 64 } else { 1 };
     }
     let count = (first..end).take(most).take_while(|&page| is_set(page)).count();

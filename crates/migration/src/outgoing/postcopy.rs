@@ -163,7 +163,7 @@ impl Following<'_, '_> {
         debug!(?message, "return path");
         match message {
             Message::RequestPages { block, start, bytes } => {
-                self.requested(block.as_deref(), start, bytes)?
+                self.requested(block.as_deref(), start, bytes)?;
             }
             Message::Pong(PACKAGED_LOADED) if self.loaded.is_none() => {
                 self.loaded = Some(Instant::now());
