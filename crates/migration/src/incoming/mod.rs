@@ -14,7 +14,7 @@
 //!
 //! ```text
 //! setup            …, POSTCOPY_ADVISE, …
-//! device           RAM_DISCARD: what is out of date │ PACKAGED: LISTEN, FULL of each device, RUN
+//! active, device   RAM_DISCARD: what is out of date │ PACKAGED: LISTEN, FULL of each device, RUN
 //! postcopy-active  PART and END of ram │ EOF
 //! ```
 
@@ -276,7 +276,10 @@ impl<'a, R: Read> Incoming<'a, R> {
             Command::PostcopyRamDiscard(_) | Command::Packaged { .. }
                 if self.postcopy == Postcopy::Advised && self.decoder.is_some() =>
             {
-                self.enter(State::Device);
+                // The source's guest may run on while it says what is out of date.
+                if matches!(command, Command::Packaged { .. }) {
+                    self.enter(State::Device);
+                }
             }
             Command::PostcopyAdvise(Some(_)) => {
                 return refused(

@@ -5,7 +5,7 @@ use std::ops::Range;
 use vmstate::ram::Block;
 
 /// Pages that are to go: for each block a bit for each page, lowest first.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Dirty(Vec<Vec<u64>>);
 
 impl Dirty {
@@ -24,6 +24,14 @@ impl Dirty {
         for (word, new) in self.0.get_mut(block).into_iter().flatten().zip(bits) {
             *word |= new;
         }
+    }
+
+    /// Those that are not among others, of the same blocks.
+    pub(super) fn without(&self, others: &Self) -> Self {
+        let words = |(all, others): (&Vec<u64>, &Vec<u64>)| {
+            all.iter().zip(others).map(|(all, others)| all & !others).collect()
+        };
+        Self(self.0.iter().zip(&others.0).map(words).collect())
     }
 
     /// Those of a block that follow one another: the first, and how many.
@@ -104,7 +112,9 @@ mod tests {
         assert_eq!(dirty.take_run(7, 0..1, 9), None);
         assert_eq!(dirty.pages(), 94);
         assert_eq!(dirty.runs(0).collect::<Vec<_>>(), [(0, 60), (66, 34)]);
-        dirty.add(0, &[1 << 62]);
+        let before = dirty.clone();
+        dirty.add(0, &[1 << 62 | 1]);
+        assert_eq!(dirty.without(&before).runs(0).collect::<Vec<_>>(), [(62, 1)]);
         assert_eq!(dirty.take_run(0, 61..64, 9), Some((62, 1)));
     }
 }

@@ -2,7 +2,9 @@
 //! for.
 //!
 //! ```text
-//! device           the guest stops: which pages are out of date there (RAM_DISCARD)
+//! active           which pages are out of date there (RAM_DISCARD): taking them away takes time, and so the guest runs on
+//!                  here until a pong says that it is done
+//! device           the guest stops: the pages that it wrote to meanwhile are out of date, too
 //! postcopy-device  a package (PACKAGED): LISTEN, FULL of each device, a ping, RUN. Until the pong says that the devices
 //!                  are loaded, only pages that are asked for go (REQ_PAGES)
 //! postcopy-active  the guest runs there: PART of ram, with what is asked for first; END of ram, EOF; then SHUT
@@ -21,6 +23,7 @@ use vmstate::Writer;
 use vmstate::stream::{Command, Head, Kind, RamDiscard};
 
 use super::devices::device_sections;
+use super::dirty::Dirty;
 use super::precopy::{BATCH, Gone, RAM_ID, Sending};
 use super::{RunsThere, Sent};
 use crate::channel::{Patience, ReadHalf};
@@ -32,6 +35,8 @@ use crate::send::LAST_WORD;
 
 /// The value of the ping behind the devices (QEMU: `QEMU_VM_PING_PACKAGED_LOADED`).
 const PACKAGED_LOADED: u32 = 0x42;
+/// The value of the ping behind what is out of date.
+const DISCARDED: u32 = 2;
 /// Ranges in one command (QEMU: `MAX_DISCARDS_PER_COMMAND`).
 const RANGES: usize = 12;
 /// Pages that go unasked at once: one that is asked for meanwhile has to wait for them.
@@ -58,17 +63,10 @@ struct Following<'a, 'b> {
 }
 
 impl Sending<'_> {
-    /// Hands over the guest, which is stopped, and sends what is left of its RAM. It has arrived when this returns
-    /// without an error.
-    pub(super) fn hand_over(
-        &mut self,
-        back: &mut ReadHalf,
-        sections: &[DeviceSection],
-    ) -> Result<Gone, Cause> {
+    /// Stops the guest, hands it over, and sends what is left of its RAM. It has arrived when this returns without an
+    /// error.
+    pub(super) fn hand_over(&mut self, back: &mut ReadHalf) -> Result<Gone, Cause> {
         let _span = info_span!("postcopy").entered();
-        self.discard()?;
-        let ram = Instant::now();
-        let late = Late { bytes: self.left(), ..Late::default() };
         back.set_patience(Patience::ENDLESS);
         let stop = back.breaker();
         thread::scope(|scope| {
@@ -81,27 +79,19 @@ impl Sending<'_> {
                 next: (0, 0),
                 loaded: None,
                 ended: false,
-                late,
+                late: Late::default(),
             };
-            let followed = following.package(sections).and_then(|device_times| {
-                let devices = Instant::now();
-                following.follow()?;
-                Ok((device_times, devices))
-            });
-            let followed = followed.map_err(|cause| following.failed(cause));
+            let gone = following.all().map_err(|cause| following.failed(cause));
             // Nobody listens any more.
-            let (device_times, devices) = followed.inspect_err(|_| stop.cancel())?;
-            let loaded = following.loaded.unwrap_or(devices);
-            let runs_there = Some(RunsThere { since: loaded, late: following.late });
-            Ok(Gone { sent: Sent { ram, devices }, device_times, runs_there })
+            gone.inspect_err(|_| stop.cancel())
         })
     }
 
-    /// Says which pages are out of date.
-    fn discard(&mut self) -> Result<(), Cause> {
+    /// Says that these pages are out of date.
+    fn discard(&mut self, dirty: &Dirty) -> Result<(), Cause> {
         let size = self.page_size as u64;
         for (index, block) in self.blocks.iter().enumerate() {
-            let runs = self.dirty.runs(index);
+            let runs = dirty.runs(index);
             let ranges: Vec<_> = runs.map(|(first, count)| (first * size, count as u64 * size)).collect();
             for ranges in ranges.chunks(RANGES) {
                 let discard = RamDiscard { block: block.name.clone(), ranges: ranges.to_vec() };
@@ -115,6 +105,42 @@ impl Sending<'_> {
 }
 
 impl Following<'_, '_> {
+    fn all(&mut self) -> Result<Gone, Cause> {
+        let known = self.sending.dirty.clone();
+        self.sending.discard(&known)?;
+        self.ping(DISCARDED)?;
+        let sections = self.sending.stop()?;
+        let new = self.sending.dirty.without(&known);
+        self.sending.discard(&new)?;
+        let ram = Instant::now();
+        self.late.bytes = self.sending.left();
+        let device_times = self.package(sections)?;
+        let devices = Instant::now();
+        self.follow()?;
+        let since = self.loaded.unwrap_or(devices);
+        let runs_there = Some(RunsThere { since, late: self.late });
+        Ok(Gone { sent: Sent { ram, devices }, device_times, runs_there })
+    }
+
+    /// Waits until the destination has done all that it was told.
+    fn ping(&mut self, value: u32) -> Result<(), Cause> {
+        let mut out = Writer::new();
+        Head::Command(Command::Ping(value)).save(&mut out);
+        self.sending.line.put(out.as_bytes())?;
+        self.sending.line.flush()?;
+        loop {
+            match self.await_word()? {
+                Message::Pong(found) if found == value => return Ok(()),
+                Message::Pong(_) | Message::SwitchoverAck => {}
+                Message::Shut(value) => return Err(Cause::NotTaken { value }),
+                // What would go now, the guest may still write to.
+                other => {
+                    return Err(Cause::ReturnPath(format!("{other:?}, before the guest was handed over")));
+                }
+            }
+        }
+    }
+
     /// Sends the devices, and the guest with them.
     fn package(&mut self, sections: &[DeviceSection]) -> Result<Vec<DeviceTime>, Cause> {
         let written = device_sections(sections);

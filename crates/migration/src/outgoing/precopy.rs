@@ -129,19 +129,15 @@ impl Precopy<'_> {
     }
 }
 
-impl Sending<'_> {
+impl<'a> Sending<'a> {
     fn all(&mut self, back: &mut ReadHalf) -> Result<Gone, Cause> {
         self.set_up()?;
         self.enter(State::Active);
         self.what.counter.start(&self.blocks, self.page_size as u64);
-        let is_postcopy = self.rounds()?;
-        self.enter(State::Device);
-        let sections = self.what.guest.stop()?;
-        let sections = self.what.stopped.get_or_init(|| sections);
-        self.take_dirty();
-        if is_postcopy {
-            return self.hand_over(back, sections);
+        if self.rounds()? {
+            return self.hand_over(back);
         }
+        let sections = self.stop()?;
         self.pages()?;
         let mut out = Writer::new();
         Head::More { kind: Kind::End, id: RAM_ID }.save(&mut out);
@@ -151,6 +147,15 @@ impl Sending<'_> {
         self.describe(sections)?;
         self.line.flush()?;
         Ok(Gone { sent: Sent { ram, devices: Instant::now() }, device_times, runs_there: None })
+    }
+
+    /// Stops the guest, and gives the state of its devices. All pages that are to go are known then.
+    pub(super) fn stop(&mut self) -> Result<&'a [DeviceSection], Cause> {
+        self.enter(State::Device);
+        let sections = self.what.guest.stop()?;
+        let sections = self.what.stopped.get_or_init(|| sections);
+        self.take_dirty();
+        Ok(sections)
     }
 
     fn set_up(&mut self) -> Result<(), Cause> {
