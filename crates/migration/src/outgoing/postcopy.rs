@@ -6,7 +6,7 @@
 //!                  here until a pong says that it is done
 //! device           the guest stops: the pages that it wrote to meanwhile are out of date, too
 //! postcopy-device  a package (PACKAGED): LISTEN, FULL of each device, a ping, RUN. Until the pong says that the devices
-//!                  are loaded, only pages that are asked for go (REQ_PAGES)
+//!                  are loaded, only pages that are asked for go (REQ_PAGES), and some behind them
 //! postcopy-active  the guest runs there: PART of ram, with what is asked for first; END of ram, EOF; then SHUT
 //! ```
 //!
@@ -229,6 +229,14 @@ impl Following<'_, '_> {
         self.late.requested += pages.end - pages.start;
         self.next = (index, pages.end);
         while let Some((first, count)) = self.sending.dirty.take_run(index, pages.clone(), BATCH) {
+            self.sending.batch(index, first * size, count)?;
+        }
+        // Devices that load look at one ring after the other, and rings lie side by side.
+        let ahead = pages.end..pages.end + UNASKED as u64;
+        if self.loaded.is_none()
+            && let Some((first, count)) = self.sending.dirty.take_run(index, ahead, UNASKED)
+        {
+            self.next = (index, first + count as u64);
             self.sending.batch(index, first * size, count)?;
         }
         self.sending.close()
