@@ -3,7 +3,12 @@
 //!
 //! The streams are made up while they are read. `cargo test --release -p virtio --test scale -- --ignored
 //! --nocapture` takes 1 TiB, and prints what it costs.
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot be set up fails"
+)]
 
 mod common;
 
@@ -67,7 +72,7 @@ fn records(at: u64, buf: &mut [u8], content: bool) {
     while !rest.is_empty() {
         // Page 0 is in the head.
         let page = 2 * pair + 1;
-        let (zero, other) = (page * PAGE | 0x22, (page + 1) * PAGE | if content { 0x28 } else { 0x22 });
+        let (zero, other) = ((page * PAGE) | 0x22, ((page + 1) * PAGE) | if content { 0x28 } else { 0x22 });
         let mut heads = [0; 17];
         heads[..8].copy_from_slice(&zero.to_be_bytes());
         heads[9..].copy_from_slice(&other.to_be_bytes());

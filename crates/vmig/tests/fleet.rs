@@ -1,4 +1,5 @@
 //! `vmig check --fleet`: many streams in one run, and what a query engine makes of the rows.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod common;
 
@@ -158,7 +159,7 @@ fn has_duckdb() -> bool {
     if !is_there {
         let text = "NOT TESTED: rows of a fleet in DuckDB; to test it: python3 -m pip install duckdb";
         assert!(std::env::var_os("CI").is_none(), "{text}");
-        writeln!(std::io::stderr(), "\n{text}\n").unwrap();
+        std::io::stderr().write_all(format!("\n{text}\n\n").as_bytes()).unwrap();
     }
     is_there
 }

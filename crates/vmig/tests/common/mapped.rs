@@ -1,4 +1,5 @@
 //! A mapped-ram stream of any size, made of a recorded one: a sparse file.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,5 +1,6 @@
 //! Streams in object stores: the same as from a file, and not more fetched than has to be.
 #![cfg(feature = "object-store")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]
 mod common;

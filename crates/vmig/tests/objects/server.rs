@@ -1,4 +1,5 @@
 //! A server on loopback that speaks enough of S3 to be read from, and counts what it sends.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Seek, SeekFrom};
