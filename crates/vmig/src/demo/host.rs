@@ -156,7 +156,7 @@ fn type_and_want(keyboard: &InputHandle, balloon: &BalloonHandle) {
         // Caps lock: the guest has its light go on and off.
         [true, false].into_iter().for_each(|down| keyboard.key(58, down));
         if turn % WANTS == 0 {
-            balloon.set_target(if turn / WANTS % 2 == 0 { balloon::PAGES } else { 0 });
+            balloon.set_target(if (turn / WANTS).is_multiple_of(2) { balloon::PAGES } else { 0 });
         }
     }
 }

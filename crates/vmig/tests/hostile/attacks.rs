@@ -102,7 +102,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "CVE-2013-4151",
         trick: "more queues than any device can have",
-        stream: || net().count(NET, Endianness::Big, |state| drop(state.core.queues.pop()), 1025),
+        stream: || {
+            net().count(
+                NET,
+                Endianness::Big,
+                |state| {
+                    state.core.queues.pop();
+                },
+                1025,
+            )
+        },
         says: "VM0103: 0000:00:01.0/virtio-net › queues at 0x4b25c: 1025 queues, at most 1024",
     },
     Attack {

@@ -111,9 +111,8 @@ impl Made {
     }
 
     pub(crate) fn with_blocks(blocks: &[Block]) -> Self {
-        let mut configuration = Configuration::default();
-        configuration.name = MACHINE.into();
-        configuration.len = u32::try_from(MACHINE.len()).unwrap();
+        let len = u32::try_from(MACHINE.len()).unwrap();
+        let mut configuration = Configuration { len, name: MACHINE.into(), ..Configuration::default() };
         configuration.set_capability("mapped-ram", blocks.iter().any(|block| block.mapped.is_some()));
         let mut made = Self { out: Writer::new(), encoder: Encoder::new(blocks) };
         save_start(Some(&configuration), &mut made.out);
