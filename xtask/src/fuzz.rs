@@ -214,7 +214,7 @@ mod tests {
         let panic = "thread panicked at a.rs:1:\nindex out of bounds\nartifact_prefix='x'; \
             Test unit written to x/pci-crash-1\nBase64: AA==\n";
         let ran = super::ran("pci", &of(77, &format!("{DONE}{panic}{DONE}"))).unwrap();
-        let report = ran.report(Path::new("target")).unwrap();
+        let report = ran.report(Path::new("target/fuzz")).unwrap();
         assert!(
             report.contains("index out of bounds")
                 && report.contains("VMIG_FUZZ=pci target/fuzz x/pci-crash-1")

@@ -65,3 +65,13 @@ fn main() -> Result<()> {
         Xtask::Picture(command) => command.run(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn arguments_make_sense() {
+        super::Xtask::command().debug_assert();
+    }
+}

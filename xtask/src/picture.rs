@@ -43,8 +43,9 @@ impl Picture {
 
     fn report(&self, vmig: &Path, dir: &Path, picture: &Path) -> Result<()> {
         let page = dir.join("report.html");
-        let stream = workspace::root()?.join(STREAM);
-        tools::output(Command::new(vmig).arg("report").arg(stream).arg("-o").arg(&page))?;
+        let mut report = Command::new(vmig);
+        report.arg("report").arg(STREAM).arg("-o").arg(&page).current_dir(workspace::root()?);
+        tools::output(&mut report)?;
         let mut browser = Command::new(&self.browser);
         browser.args(["--headless", "--no-sandbox", "--hide-scrollbars", WINDOW]);
         browser.arg(format!("--screenshot={}", picture.display()));

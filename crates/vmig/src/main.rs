@@ -21,9 +21,9 @@ use tracing_subscriber::fmt::format::FmtSpan;
 #[derive(Debug, Parser)]
 #[command(name = "vmig", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "\
-A stream is a file, `-` for standard input, FILE#SNAPSHOT in a qcow2 image, or an object in a store: s3://BUCKET/PATH,
-gs://BUCKET/PATH, az://CONTAINER/PATH, https://HOST/PATH. Credentials are taken from the environment: AWS_…, GOOGLE_…,
-AZURE_….
+A stream is a file, `-` for standard input, FILE#SNAPSHOT in a qcow2 image, or an object in a store:
+s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH, https://HOST/PATH. Credentials are taken from
+the environment: AWS_…, GOOGLE_…, AZURE_….
 
 VMIG_LOG=info (or debug, or migration=trace) logs what happens, with times, to standard error.")]
 struct Cli {

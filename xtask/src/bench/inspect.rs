@@ -15,13 +15,13 @@ use crate::{tools, vmig};
 const ROUNDS: usize = 5;
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct InspectOptions {
     /// QEMU's scripts/analyze-migration.py, of its source; without it `inspect` is compared with `cat` alone
     #[arg(long, value_name = "FILE")]
     analyser: Option<PathBuf>,
 }
 
-impl Options {
+impl InspectOptions {
     pub(super) fn measure(&self, vmig: Option<&Path>, say: &mut dyn FnMut(Measured)) -> Result<()> {
         let vmig = vmig::program(vmig)?;
         if self.analyser.is_none() {

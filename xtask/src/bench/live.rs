@@ -23,7 +23,7 @@ const TO_END: Duration = Duration::from_secs(180);
 /// A guest with random RAM that stands still, so that every run moves the same bytes, over one channel of this host.
 /// Needs `cargo xtask fetch` first.
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct LiveOptions {
     /// live: MiB of RAM
     #[arg(long, default_value_t = 1024)]
     size: u64,
@@ -86,7 +86,7 @@ struct Bench<'a> {
     stream: PathBuf,
 }
 
-impl Options {
+impl LiveOptions {
     pub(super) fn measure(&self, vmig: Option<&Path>, say: &mut dyn FnMut(Measured)) -> Result<()> {
         let place = TempDir::with_prefix_in("vmig-bench-", &self.dir).into_diagnostic();
         let place = place.wrap_err_with(|| format!("no room for files in {}", self.dir.display()))?;

@@ -32,9 +32,9 @@ pub(crate) struct Bench {
     #[arg(value_enum)]
     areas: Vec<Area>,
     #[command(flatten)]
-    live: live::Options,
+    live: live::LiveOptions,
     #[command(flatten)]
-    inspect: inspect::Options,
+    inspect: inspect::InspectOptions,
     /// The vmig to use [default: the one of this workspace, built first]
     #[arg(long, value_name = "FILE")]
     vmig: Option<std::path::PathBuf>,

@@ -66,8 +66,8 @@ impl Show {
     pub(super) fn begins(&self, setting: &Setting, queues: u64) {
         self.object(&json!({ "word": "begins", "setting": setting, "queues": queues }));
         self.line(&format!(
-            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} SCSI and control, {} network pairs and control, \
-             console, entropy, sockets, keyboard, balloon; {} rings over {}; {} of RAM, of which it dirties {} again and again",
+            "{HEADING}a guest{HEADING:#} with {queues} queues: {} block, {} SCSI and control, {} network pairs and control, console,\n  \
+             entropy, sockets, keyboard, balloon; {} rings over {}; {} of RAM, of which it dirties {} again and again",
             setting.blk_queues,
             setting.scsi_queues,
             setting.net_pairs,
