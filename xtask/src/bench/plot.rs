@@ -28,7 +28,16 @@ fn draw(curve: &Curve, svg: &mut String) -> Result<(), Box<dyn std::error::Error
         .x_label_area_size(40)
         .y_label_area_size(60)
         .build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale())?;
-    chart.configure_mesh().x_desc(&curve.x).y_desc(&curve.y).light_line_style(TRANSPARENT).draw()?;
+    let plain = |value: &f64| value.to_string();
+    chart
+        .configure_mesh()
+        .x_desc(&curve.x)
+        .y_desc(&curve.y)
+        .x_labels(4)
+        .x_label_formatter(&plain)
+        .y_label_formatter(&plain)
+        .light_line_style(TRANSPARENT)
+        .draw()?;
     for ((name, points), colour) in curve.lines.iter().zip(COLOURS.iter().cycle()) {
         let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3);
         chart
