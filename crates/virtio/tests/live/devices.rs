@@ -13,6 +13,7 @@ use virtio::device::input::{InputHandle, LiveInput};
 use virtio::device::net::port::{Port, Switch};
 use virtio::device::net::{LiveNet, NetOptions};
 use virtio::device::rng::LiveRng;
+use virtio::device::scsi::{LiveScsi, ScsiAddress, ScsiBay, ScsiDrive, ScsiOptions};
 use virtio::device::vsock::LiveVsock;
 use virtio::device::vsock::memory::{MemoryHost, MemoryStream};
 use virtio::live::LiveDevice;
@@ -50,6 +51,8 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { name: "rng", make: rng, known: ALL, quiet: &[] },
     Kind { name: "balloon", make: balloon, known: ALL, quiet: &[] },
     Kind { name: "input", make: input, known: ALL, quiet: &[] },
+    // Events tell of disks that come and go.
+    Kind { name: "scsi", make: scsi, known: ALL, quiet: &[1] },
     // Events come after a migration only.
     Kind { name: "vsock", make: vsock, known: ALL, quiet: &[2] },
 ];
@@ -57,6 +60,13 @@ pub(crate) const KINDS: &[Kind] = &[
 fn blk() -> Running {
     let options = BlkOptions { queues: 2, ..BlkOptions::default() };
     (Box::new(LiveBlk::new(Box::new(MemoryDisk::new(64)), options)), Box::new(|| ()))
+}
+
+fn scsi() -> Running {
+    let disk = ScsiDrive { disk: Box::new(MemoryDisk::new(64)), serial: String::new() };
+    let address = ScsiAddress { target: 0, lun: 0 };
+    let device = LiveScsi::new([(address, disk)], ScsiBay::default(), ScsiOptions::default());
+    (Box::new(device), Box::new(|| ()))
 }
 
 fn net() -> Running {
