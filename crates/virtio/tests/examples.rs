@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    reason = "examples are short"
+    clippy::duplicate_mod,
+    reason = "examples are short, and each has what it shares with others"
 )]
 
 #[path = "../examples/accept_blk.rs"]
