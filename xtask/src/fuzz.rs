@@ -33,7 +33,7 @@ const PATIENCE: &str = "-timeout=20";
 Examples:
   cargo xtask fuzz                        each target, for a minute
   cargo xtask fuzz pci mmio --seconds 600
-  cargo xtask fuzz --seconds 4 --json     what .ci/run does
+  cargo xtask fuzz --seconds 4 --json     what .ci/run does with VMIG_CI_FUZZ=1
 
 Exit status: 0 every promise was kept; 1 otherwise.")]
 pub(crate) struct Fuzz {
