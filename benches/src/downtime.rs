@@ -18,9 +18,8 @@ use vmstate::ram::Block;
 use vmstate::stream::Configuration;
 
 use crate::Failed;
-use crate::measured::{Measured, Row};
+use crate::measured::{Measured, Row, median};
 use crate::precopy::{Socket, hop, waiting};
-use crate::turn::median;
 
 const ROUNDS: usize = 3;
 const BYTES: u64 = 256 << 20;

@@ -76,6 +76,14 @@ pub(crate) struct Moved {
 pub(crate) struct Sample {
     /// What is in it.
     pub(crate) what: String,
+    /// Whether most of it is pages with content: then reading it is most of the work.
+    pub(crate) is_read_through: bool,
     /// Its file.
     pub(crate) file: PathBuf,
+}
+
+/// The median of measurements; there is at least one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -23,9 +23,8 @@ use tempfile::TempDir;
 use virtio::transport::TransportKind;
 
 use crate::Failed;
-use crate::measured::{Measured, Moved, Row};
+use crate::measured::{Measured, Moved, Row, median};
 use crate::random::Random;
-use crate::turn::median;
 
 const ROUNDS: usize = 5;
 const BYTES: u64 = 512 << 20;

@@ -110,7 +110,11 @@ pub(crate) fn samples(dir: &Path) -> Result<Vec<Sample>, Failed> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
         write(pages, gib << 30, &mut out)?;
         out.flush()?;
-        samples.push(Sample { what: format!("a stream of {gib} GiB of {content}"), file: path });
+        samples.push(Sample {
+            what: format!("a stream of {gib} GiB of {content}"),
+            is_read_through: pages == Pages::Random,
+            file: path,
+        });
     }
     let recorded = fixture(RECORDED)?;
     let mut bytes = vec![0; usize::try_from(recorded.source.len())?];
@@ -118,7 +122,7 @@ pub(crate) fn samples(dir: &Path) -> Result<Vec<Sample>, Failed> {
     let path = dir.join("recorded.mig");
     std::fs::write(&path, &bytes)?;
     let what = format!("a recorded stream with 9 virtio devices ({} KiB)", bytes.len() >> 10);
-    samples.push(Sample { what, file: path });
+    samples.push(Sample { what, is_read_through: false, file: path });
     Ok(samples)
 }
 

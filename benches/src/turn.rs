@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::measured::Row;
+use crate::measured::{Row, median};
 
 /// Does the work once, and says how long that took.
 type Go<'a> = Box<dyn FnMut() -> Duration + 'a>;
@@ -61,10 +61,4 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let started = Instant::now();
     black_box(work());
     started.elapsed()
-}
-
-/// The median of measurements; there is at least one.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

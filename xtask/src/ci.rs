@@ -1,12 +1,11 @@
 //! `cargo xtask test` and `cargo xtask ci`: what is run before a change is handed in.
 
-use std::process::Command;
 use std::time::Instant;
 
 use clap::Args;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 
-use crate::{tools, workspace};
+use crate::tools;
 
 /// Run every test of the workspace.
 ///
@@ -60,8 +59,8 @@ impl Ci {
 /// Runs cargo in the workspace with its output shown; returns the seconds it took.
 pub(crate) fn cargo(arguments: &[&str], variable: Option<(&str, &str)>) -> Result<u64> {
     let start = Instant::now();
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(workspace::root()?).envs(variable);
+    let mut command = tools::cargo()?;
+    command.args(arguments).envs(variable);
     let status = command.status().into_diagnostic().wrap_err_with(|| tools::cannot_start(&command))?;
     if status.success() {
         return Ok(start.elapsed().as_secs());

@@ -79,15 +79,14 @@ fn percent(counted: u64, recorded: u64) -> f64 {
 
 /// The program that is counted, built first: with what the tests were built with, but for the codec itself.
 fn example() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
+    let mut build = tools::cargo()?;
     build.args(["build", "--quiet", "--package", "virtio", "--example", "round_trip"]);
     for package in CODEC {
         for setting in OPTIMISED {
             build.args(["--config", &format!("profile.dev.package.{package}.{setting}")]);
         }
     }
-    tools::output(build.current_dir(workspace::root()?)).wrap_err("the example does not build")?;
+    tools::output(&mut build).wrap_err("the example does not build")?;
     Ok(workspace::cargo_target()?.join("debug/examples/round_trip"))
 }
 

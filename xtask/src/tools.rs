@@ -10,11 +10,17 @@ use crate::workspace;
 /// Lines of a failed program's output that an error repeats.
 const TAIL_LINES: usize = 12;
 
+/// The cargo that runs this, in the workspace.
+pub(crate) fn cargo() -> Result<Command> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace::root()?);
+    Ok(command)
+}
+
 /// Builds a program of this workspace with all optimisations, and says where it is.
 pub(crate) fn built(package: &str) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--release", "--package", package]).current_dir(workspace::root()?);
+    let mut build = cargo()?;
+    build.args(["build", "--quiet", "--release", "--package", package]);
     output(&mut build).wrap_err_with(|| format!("{package} does not build"))?;
     Ok(workspace::cargo_target()?.join("release").join(package))
 }

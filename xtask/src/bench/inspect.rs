@@ -8,8 +8,8 @@ use clap::Args;
 use miette::{IntoDiagnostic, Result, WrapErr};
 use tempfile::TempDir;
 
-use super::measured::{Measured, Row};
-use super::{median, ours};
+use super::measured::{Measured, Row, median};
+use super::ours;
 use crate::{tools, vmig};
 
 const ROUNDS: usize = 5;
@@ -47,8 +47,7 @@ impl InspectOptions {
             }
             let medians: Vec<f64> = times.into_iter().map(median).collect();
             let what = format!("`vmig inspect` of {}", sample.what);
-            // Where records are small there is more to do than to read.
-            let reading = sample.what.contains("random").then_some(2.0);
+            let reading = sample.is_read_through.then_some(2.0);
             let peers = [("`cat FILE`", reading), ("`analyze-migration.py`", Some(0.02))];
             let [ours, theirs @ ..] = medians.as_slice() else { continue };
             for ((against, aim), theirs) in peers.into_iter().zip(theirs) {

@@ -10,9 +10,9 @@ use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::measured::{Measured, Row};
+use super::measured::{Measured, Row, median};
+use super::ours;
 use super::still::Still;
-use super::{median, ours};
 use crate::debian::suite::{Arch, Suite};
 use crate::qemu::Qemu;
 use crate::vmig::{self, Live as Verb};

@@ -120,9 +120,3 @@ impl Row {
         }
     }
 }
-
-/// The median of measurements; there is at least one.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
