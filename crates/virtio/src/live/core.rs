@@ -371,11 +371,6 @@ impl<M: GuestMemory> LiveCore<M> {
             return;
         }
         self.broken = true;
-        if let Breakage::Request { queue, .. } = &breakage
-            && let Some(running) = self.queues.get_mut(*queue).and_then(|queue| queue.running.as_mut())
-        {
-            running.give_up();
-        }
         self.breakage = Some(breakage);
         // What was taken and made no sense is in nobody's hands: the queues stop without it.
         self.queues.iter_mut().filter_map(|queue| queue.running.as_mut()).for_each(RunningQueue::break_off);

@@ -129,11 +129,6 @@ impl RunningQueue {
         self.broken
     }
 
-    /// Breaks the queue: its device has taken a request that makes no sense, and will not return it.
-    pub fn give_up(&mut self) {
-        self.broken = true;
-    }
-
     /// Entries of the ring.
     #[must_use]
     pub fn size(&self) -> u16 {
